@@ -1,0 +1,12 @@
+//! The world outside, as traits: time, chance and the disk, each with its real form.
+//!
+//! Core crates take these instead of calling the operating system, so that a simulator can own
+//! them. Nothing here knows of Kafka.
+
+pub mod clock;
+pub mod disk;
+pub mod rng;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use disk::{Disk, DiskFile, FsDisk, OpenMode};
+pub use rng::{OsRng, Rng, random_uuid_bytes};
