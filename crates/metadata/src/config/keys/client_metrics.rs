@@ -1,0 +1,16 @@
+//! The settings of a client-metrics subscription (`ClientMetricsConfigs`, KIP-714).
+//!
+//! Names, types, defaults and limits are Kafka 4.1's; the sentences are this project's.
+//! Read through `super`; nothing here decides anything.
+
+use super::topic;
+use crate::config::ConfigKey;
+use crate::config::ConfigType::{Int, List};
+use crate::config::Valid::{Any};
+
+#[rustfmt::skip]
+pub(super) static KEYS: &[ConfigKey] = &[
+    topic("interval.ms", Int, Some("300000"), Any, &[], ""),
+    topic("match", List, Some(""), Any, &[], ""),
+    topic("metrics", List, Some(""), Any, &[], ""),
+];

@@ -1,0 +1,36 @@
+//! Every setting that Kafka knows, with its type, default, limits and meaning, and the rules by
+//! which a value is found among topic, dynamic, static and default settings.
+//!
+//! Called by the controller (is this value legal?) and the broker (what applies, and why?).
+
+mod key;
+mod keys;
+mod resolve;
+
+pub use key::{ConfigKey, ConfigType, InvalidConfig, UpdateMode, Valid};
+pub use keys::{broker_keys, client_metrics_keys, group_keys, topic_keys};
+pub use resolve::{ConfigSource, ConfigSources, Resolved, Synonym};
+
+/// The topic setting named `name`.
+#[must_use]
+pub fn topic_key(name: &str) -> Option<&'static ConfigKey> {
+    topic_keys().iter().find(|key| key.name == name)
+}
+
+/// The broker setting named `name`.
+#[must_use]
+pub fn broker_key(name: &str) -> Option<&'static ConfigKey> {
+    broker_keys().iter().find(|key| key.name == name)
+}
+
+/// The group setting named `name`.
+#[must_use]
+pub fn group_key(name: &str) -> Option<&'static ConfigKey> {
+    group_keys().iter().find(|key| key.name == name)
+}
+
+/// The client-metrics setting named `name`.
+#[must_use]
+pub fn client_metrics_key(name: &str) -> Option<&'static ConfigKey> {
+    client_metrics_keys().iter().find(|key| key.name == name)
+}

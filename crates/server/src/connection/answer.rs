@@ -1,0 +1,136 @@
+//! Answers on their way to the socket: bytes from memory, ranges from files, in order.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use kalda_env::DiskFile;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+/// Most bytes that one `sendfile` moves, so that one reader cannot hold the thread.
+const SENDFILE_LEN_MAX: u64 = 512 * 1024;
+/// Most slices of one `writev`.
+const SLICES_MAX: usize = 32;
+/// Bytes that a range is read in where the file has no descriptor to send from.
+const COPY_LEN: usize = 64 * 1024;
+
+/// A part of an answer.
+#[derive(Clone, Debug)]
+pub(crate) enum Piece {
+    Bytes(Bytes),
+    /// `len` bytes of a file from `position`; the file stays open while it is held, even if it is
+    /// deleted meanwhile.
+    File {
+        file: Arc<dyn DiskFile>,
+        position: u64,
+        len: u64,
+    },
+}
+
+impl Piece {
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::File { len, .. } => *len,
+        }
+    }
+}
+
+/// One whole answer, its length first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Answer {
+    pub(crate) pieces: Vec<Piece>,
+}
+
+impl Answer {
+    /// An answer whose bytes, after a gap of four for the length, are all in `encoded`.
+    pub(crate) fn from_encoded(mut encoded: BytesMut) -> Self {
+        let len = i32::try_from(encoded.len() - 4).unwrap_or(i32::MAX);
+        encoded[..4].copy_from_slice(&len.to_be_bytes());
+        Self { pieces: vec![Piece::Bytes(encoded.freeze())] }
+    }
+}
+
+/// What is to be written on one connection.
+#[derive(Debug, Default)]
+pub(crate) struct Outbox {
+    pieces: VecDeque<Piece>,
+}
+
+impl Outbox {
+    pub(crate) fn push(&mut self, answer: Answer) {
+        self.pieces.extend(answer.pieces.into_iter().filter(|piece| piece.len() > 0));
+    }
+
+    /// Writes everything, waiting for the client to take it.
+    pub(crate) async fn flush(&mut self, stream: &TcpStream) -> io::Result<()> {
+        while !self.pieces.is_empty() {
+            match self.write_some(stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
+                other => other?,
+            }
+        }
+        Ok(())
+    }
+
+    fn write_some(&mut self, stream: &TcpStream) -> io::Result<()> {
+        match self.pieces.front_mut() {
+            None => Ok(()),
+            Some(Piece::Bytes(_)) => self.write_bytes(stream),
+            Some(Piece::File { file, position, len }) => {
+                let sent = send_file(stream, file.as_ref(), *position, *len)?;
+                *position += sent;
+                *len -= sent;
+                if *len == 0 {
+                    self.pieces.pop_front();
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn write_bytes(&mut self, stream: &TcpStream) -> io::Result<()> {
+        let slices: Vec<IoSlice<'_>> = self
+            .pieces
+            .iter()
+            .map_while(|piece| match piece {
+                Piece::Bytes(bytes) => Some(IoSlice::new(bytes)),
+                Piece::File { .. } => None,
+            })
+            .take(SLICES_MAX)
+            .collect();
+        let mut written = stream.try_write_vectored(&slices)?;
+        while let Some(Piece::Bytes(bytes)) = self.pieces.front_mut() {
+            if written < bytes.len() {
+                bytes.advance(written);
+                break;
+            }
+            written -= bytes.len();
+            self.pieces.pop_front();
+        }
+        Ok(())
+    }
+}
+
+fn send_file(stream: &TcpStream, file: &dyn DiskFile, position: u64, len: u64) -> io::Result<u64> {
+    let len = len.min(SENDFILE_LEN_MAX);
+    let sent = match file.as_fd() {
+        Some(descriptor) => stream.try_io(Interest::WRITABLE, || {
+            let mut position = position;
+            let len = usize::try_from(len).unwrap_or(usize::MAX);
+            Ok(rustix::fs::sendfile(stream, descriptor, Some(&mut position), len)?)
+        })?,
+        None => {
+            let mut copy = vec![0; COPY_LEN.min(usize::try_from(len).unwrap_or(COPY_LEN))];
+            let read = file.read_at(&mut copy, position)?;
+            if read == 0 { 0 } else { stream.try_write(&copy[..read])? }
+        }
+    };
+    match sent {
+        // The length is on the wire already: the client must not take the next answer for records.
+        0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a segment is shorter than its index")),
+        sent => Ok(sent as u64),
+    }
+}

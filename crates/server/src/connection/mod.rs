@@ -1,0 +1,187 @@
+//! One client's connection: frames in, answers out, in order.
+//!
+//! Requests of a connection are served one after the other, as Kafka does; only the waits of
+//! Produce requests overlap, so that a pipelining producer is not slowed to one flush a request.
+
+mod answer;
+mod frames;
+mod memory;
+
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::task::Poll;
+
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+
+pub(crate) use answer::{Answer, Piece};
+pub(crate) use frames::{Frame, FrameError};
+pub(crate) use memory::RequestMemory;
+
+use crate::broker::Broker;
+use crate::dispatch::{self, Refusal, Served};
+use frames::Frames;
+use answer::Outbox;
+
+/// Produce requests of one connection that may wait for the disk at once; more are not read.
+const PENDING_MAX: usize = 256;
+
+/// What is known of a client; shared with the sweep that closes idle connections.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    /// The client's address.
+    pub(crate) remote: SocketAddr,
+    /// The address that it dialled.
+    pub(crate) local: SocketAddr,
+    /// Which of the broker's listeners it came through.
+    pub(crate) listener: usize,
+    /// When it last sent or took something, on the monotonic clock.
+    active_ms: AtomicI64,
+    closing: AtomicBool,
+    close: Notify,
+}
+
+impl Peer {
+    pub(crate) fn new(
+        remote: SocketAddr,
+        local: SocketAddr,
+        listener: usize,
+        now_ms: i64,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            remote,
+            local,
+            listener,
+            active_ms: AtomicI64::new(now_ms),
+            closing: AtomicBool::new(false),
+            close: Notify::new(),
+        })
+    }
+
+    /// When it last sent or took something.
+    pub(crate) fn active_ms(&self) -> i64 {
+        self.active_ms.load(Ordering::Relaxed)
+    }
+
+    /// Asks the connection to end once what is in flight is answered.
+    pub(crate) fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.close.notify_one();
+    }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+}
+
+type PendingAnswer = Pin<Box<dyn Future<Output = Result<Answer, Refusal>>>>;
+
+pub(crate) struct Connection {
+    broker: Arc<Broker>,
+    stream: TcpStream,
+    peer: Arc<Peer>,
+    frames: Frames,
+    outbox: Outbox,
+    pending: VecDeque<PendingAnswer>,
+}
+
+/// Why a connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Ended {
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+}
+
+enum Event {
+    Readable,
+    Answered(Result<Answer, Refusal>),
+    Close,
+}
+
+impl Connection {
+    pub(crate) fn new(broker: Arc<Broker>, stream: TcpStream, peer: Arc<Peer>) -> Self {
+        let frames = Frames::new(Arc::clone(&broker.request_memory), broker.limits.frame_len_max);
+        Self { broker, stream, peer, frames, outbox: Outbox::default(), pending: VecDeque::new() }
+    }
+
+    /// Serves the client until it leaves, errs, or is asked to go.
+    pub(crate) async fn run(mut self) -> Result<(), Ended> {
+        loop {
+            self.serve_complete_frames().await?;
+            self.outbox.flush(&self.stream).await?;
+            match self.next_event().await? {
+                Event::Answered(answer) => {
+                    self.pending.pop_front();
+                    self.outbox.push(answer?);
+                }
+                Event::Readable => {
+                    if self.frames.fill(&self.stream).await? == 0 {
+                        return self.drain().await;
+                    }
+                }
+                Event::Close => return self.drain().await,
+            }
+            self.peer.active_ms.store(self.broker.clock.monotonic_ms(), Ordering::Relaxed);
+        }
+    }
+
+    async fn serve_complete_frames(&mut self) -> Result<(), Ended> {
+        while self.pending.len() < PENDING_MAX && !self.peer.is_closing() {
+            let Some(frame) = self.frames.take()? else { break };
+            let request = dispatch::open(frame)?;
+            if !request.may_overlap() {
+                self.answer_pending().await?;
+            }
+            match dispatch::serve(&self.broker, &self.peer, request).await? {
+                Served::Silent => {}
+                Served::Now(answer) if self.pending.is_empty() => self.outbox.push(answer),
+                Served::Now(answer) => self.pending.push_back(Box::pin(async { Ok(answer) })),
+                Served::Later(answer) => self.pending.push_back(answer),
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits for every answer that is owed and writes it.
+    async fn answer_pending(&mut self) -> Result<(), Ended> {
+        while let Some(answer) = self.pending.pop_front() {
+            self.outbox.push(answer.await?);
+            self.outbox.flush(&self.stream).await?;
+        }
+        Ok(())
+    }
+
+    async fn drain(&mut self) -> Result<(), Ended> {
+        self.answer_pending().await?;
+        Ok(self.outbox.flush(&self.stream).await?)
+    }
+
+    /// The next thing to happen. An answer that is ready goes before new requests.
+    async fn next_event(&mut self) -> std::io::Result<Event> {
+        let may_read = self.pending.len() < PENDING_MAX;
+        let pending = &mut self.pending;
+        let answered = poll_fn(move |context| match pending.front_mut() {
+            Some(answer) => answer.as_mut().poll(context),
+            None => Poll::Pending,
+        });
+        tokio::select! {
+            biased;
+            answer = answered => Ok(Event::Answered(answer)),
+            () = self.peer.close.notified() => Ok(Event::Close),
+            ready = self.stream.readable(), if may_read => ready.map(|()| Event::Readable),
+        }
+    }
+
+    /// Whether the client has sent the beginning of a request that it never finished.
+    pub(crate) fn is_mid_frame(&self) -> bool {
+        self.frames.is_partial()
+    }
+}
