@@ -1,0 +1,78 @@
+//! AddPartitionsToTxn (key 24, versions 0–5, flexible from 3):
+//!
+//! - v1–2: no change of layout.
+//! - v3: flexible.
+//! - v4: request adds `transactions` and drops `v3_and_below_transactional_id`,
+//!   `v3_and_below_producer_id`, `v3_and_below_producer_epoch`, `v3_and_below_topics`; response
+//!   adds `error_code`, `results_by_transaction` and drops `results_by_topic_v3_and_below`.
+//! - v5: no change of layout (KIP-890).
+
+use crate::Message;
+
+/// Asks for AddPartitionsToTxn.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(key = 24, versions = 0..=5, flexible = 3.., response = AddPartitionsToTxnResponse)]
+pub struct AddPartitionsToTxnRequest {
+    #[versions(4..)]
+    pub transactions: Vec<AddPartitionsToTxnTransaction>,
+    #[versions(0..=3)]
+    pub v3_and_below_transactional_id: String,
+    #[versions(0..=3)]
+    pub v3_and_below_producer_id: i64,
+    #[versions(0..=3)]
+    pub v3_and_below_producer_epoch: i16,
+    #[versions(0..=3)]
+    pub v3_and_below_topics: Vec<AddPartitionsToTxnTopic>,
+}
+
+/// One of [`AddPartitionsToTxnRequest::transactions`].
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct AddPartitionsToTxnTransaction {
+    pub transactional_id: String,
+    pub producer_id: i64,
+    pub producer_epoch: i16,
+    pub verify_only: bool,
+    pub topics: Vec<AddPartitionsToTxnTopic>,
+}
+
+/// One of [`AddPartitionsToTxnTransaction::topics`].
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct AddPartitionsToTxnTopic {
+    pub name: String,
+    pub partitions: Vec<i32>,
+}
+
+/// Answers [`AddPartitionsToTxnRequest`].
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(versions = 0..=5, flexible = 3..)]
+pub struct AddPartitionsToTxnResponse {
+    pub throttle_time_ms: i32,
+    #[versions(4..)]
+    #[ignorable]
+    pub error_code: i16,
+    #[versions(4..)]
+    pub results_by_transaction: Vec<AddPartitionsToTxnResult>,
+    #[versions(0..=3)]
+    pub results_by_topic_v3_and_below: Vec<AddPartitionsToTxnTopicResult>,
+}
+
+/// One of [`AddPartitionsToTxnResponse::results_by_transaction`].
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct AddPartitionsToTxnResult {
+    pub transactional_id: String,
+    pub topic_results: Vec<AddPartitionsToTxnTopicResult>,
+}
+
+/// One of [`AddPartitionsToTxnResult::topic_results`].
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct AddPartitionsToTxnTopicResult {
+    pub name: String,
+    pub results_by_partition: Vec<AddPartitionsToTxnPartitionResult>,
+}
+
+/// One of [`AddPartitionsToTxnTopicResult::results_by_partition`].
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct AddPartitionsToTxnPartitionResult {
+    pub partition_index: i32,
+    pub partition_error_code: i16,
+}

@@ -1,0 +1,22 @@
+//! AllocateProducerIds (key 67, versions 0, flexible from 0):
+
+use crate::Message;
+
+/// Asks for AllocateProducerIds.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(key = 67, versions = 0..=0, flexible = 0.., response = AllocateProducerIdsResponse)]
+pub struct AllocateProducerIdsRequest {
+    pub broker_id: i32,
+    #[default(-1)]
+    pub broker_epoch: i64,
+}
+
+/// Answers [`AllocateProducerIdsRequest`].
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(versions = 0..=0, flexible = 0..)]
+pub struct AllocateProducerIdsResponse {
+    pub throttle_time_ms: i32,
+    pub error_code: i16,
+    pub producer_id_start: i64,
+    pub producer_id_len: i32,
+}

@@ -1,0 +1,24 @@
+//! ExpireDelegationToken (key 40, versions 1–2, flexible from 2):
+//!
+//! - v2: flexible.
+
+use bytes::Bytes;
+
+use crate::Message;
+
+/// Asks for ExpireDelegationToken.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(key = 40, versions = 1..=2, flexible = 2.., response = ExpireDelegationTokenResponse)]
+pub struct ExpireDelegationTokenRequest {
+    pub hmac: Bytes,
+    pub expiry_time_period_ms: i64,
+}
+
+/// Answers [`ExpireDelegationTokenRequest`].
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(versions = 1..=2, flexible = 2..)]
+pub struct ExpireDelegationTokenResponse {
+    pub error_code: i16,
+    pub expiry_timestamp_ms: i64,
+    pub throttle_time_ms: i32,
+}

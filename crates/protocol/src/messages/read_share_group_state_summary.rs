@@ -1,0 +1,52 @@
+//! ReadShareGroupStateSummary (key 87, versions 0, flexible from 0):
+
+use kalda_model::Uuid;
+
+use crate::Message;
+
+/// Asks for ReadShareGroupStateSummary.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(key = 87, versions = 0..=0, flexible = 0.., response = ReadShareGroupStateSummaryResponse)]
+pub struct ReadShareGroupStateSummaryRequest {
+    pub group_id: String,
+    pub topics: Vec<ReadStateSummaryData>,
+}
+
+/// One of [`ReadShareGroupStateSummaryRequest::topics`].
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct ReadStateSummaryData {
+    pub topic_id: Uuid,
+    pub partitions: Vec<PartitionData>,
+}
+
+/// One of [`ReadStateSummaryData::partitions`].
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct PartitionData {
+    pub partition: i32,
+    pub leader_epoch: i32,
+}
+
+/// Answers [`ReadShareGroupStateSummaryRequest`].
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(versions = 0..=0, flexible = 0..)]
+pub struct ReadShareGroupStateSummaryResponse {
+    pub results: Vec<ReadStateSummaryResult>,
+}
+
+/// One of [`ReadShareGroupStateSummaryResponse::results`].
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct ReadStateSummaryResult {
+    pub topic_id: Uuid,
+    pub partitions: Vec<PartitionResult>,
+}
+
+/// One of [`ReadStateSummaryResult::partitions`].
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct PartitionResult {
+    pub partition: i32,
+    pub error_code: i16,
+    pub error_message: Option<String>,
+    pub state_epoch: i32,
+    pub leader_epoch: i32,
+    pub start_offset: i64,
+}

@@ -1,0 +1,25 @@
+//! RemoveRaftVoter (key 81, versions 0, flexible from 0):
+
+use kalda_model::Uuid;
+
+use crate::Message;
+
+/// Asks for RemoveRaftVoter.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(key = 81, versions = 0..=0, flexible = 0.., response = RemoveRaftVoterResponse)]
+pub struct RemoveRaftVoterRequest {
+    #[default(empty)]
+    pub cluster_id: Option<String>,
+    pub voter_id: i32,
+    pub voter_directory_id: Uuid,
+}
+
+/// Answers [`RemoveRaftVoterRequest`].
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(versions = 0..=0, flexible = 0..)]
+pub struct RemoveRaftVoterResponse {
+    pub throttle_time_ms: i32,
+    pub error_code: i16,
+    #[default(empty)]
+    pub error_message: Option<String>,
+}

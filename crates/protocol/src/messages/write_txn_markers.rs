@@ -1,0 +1,55 @@
+//! WriteTxnMarkers (key 27, versions 1, flexible from 1):
+
+use crate::Message;
+
+/// Asks for WriteTxnMarkers.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(key = 27, versions = 1..=1, flexible = 1.., response = WriteTxnMarkersResponse)]
+pub struct WriteTxnMarkersRequest {
+    pub markers: Vec<WritableTxnMarker>,
+}
+
+/// One of [`WriteTxnMarkersRequest::markers`].
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct WritableTxnMarker {
+    pub producer_id: i64,
+    pub producer_epoch: i16,
+    pub transaction_result: bool,
+    pub topics: Vec<WritableTxnMarkerTopic>,
+    pub coordinator_epoch: i32,
+}
+
+/// One of [`WritableTxnMarker::topics`].
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct WritableTxnMarkerTopic {
+    pub name: String,
+    pub partition_indexes: Vec<i32>,
+}
+
+/// Answers [`WriteTxnMarkersRequest`].
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(versions = 1..=1, flexible = 1..)]
+pub struct WriteTxnMarkersResponse {
+    pub markers: Vec<WritableTxnMarkerResult>,
+}
+
+/// One of [`WriteTxnMarkersResponse::markers`].
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct WritableTxnMarkerResult {
+    pub producer_id: i64,
+    pub topics: Vec<WritableTxnMarkerTopicResult>,
+}
+
+/// One of [`WritableTxnMarkerResult::topics`].
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct WritableTxnMarkerTopicResult {
+    pub name: String,
+    pub partitions: Vec<WritableTxnMarkerPartitionResult>,
+}
+
+/// One of [`WritableTxnMarkerTopicResult::partitions`].
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct WritableTxnMarkerPartitionResult {
+    pub partition_index: i32,
+    pub error_code: i16,
+}

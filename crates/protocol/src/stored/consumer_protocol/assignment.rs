@@ -1,0 +1,22 @@
+//! ConsumerProtocolAssignment (versions 0–3, never flexible):
+//!
+//! - v1–3: no change of layout.
+
+use bytes::Bytes;
+
+use crate::Message;
+
+/// ConsumerProtocolAssignment
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(versions = 0..=3)]
+pub struct ConsumerProtocolAssignment {
+    pub assigned_partitions: Vec<TopicPartition>,
+    pub user_data: Option<Bytes>,
+}
+
+/// One of [`ConsumerProtocolAssignment::assigned_partitions`].
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct TopicPartition {
+    pub topic: String,
+    pub partitions: Vec<i32>,
+}

@@ -1,0 +1,20 @@
+//! ConsumerGroupRegularExpression (record type 16, value versions 0, flexible from 0):
+
+use crate::Message;
+
+/// The key of a ConsumerGroupRegularExpression record.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(record_type = 16, versions = 0..=0)]
+pub struct ConsumerGroupRegularExpressionKey {
+    pub group_id: String,
+    pub regular_expression: String,
+}
+
+/// The value of a ConsumerGroupRegularExpression record.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(versions = 0..=0, flexible = 0..)]
+pub struct ConsumerGroupRegularExpressionValue {
+    pub topics: Vec<String>,
+    pub version: i64,
+    pub timestamp: i64,
+}

@@ -1,0 +1,27 @@
+//! ConsumerGroupTargetAssignmentMember (record type 7, value versions 0, flexible from 0):
+
+use kalda_model::Uuid;
+
+use crate::Message;
+
+/// The key of a ConsumerGroupTargetAssignmentMember record.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(record_type = 7, versions = 0..=0)]
+pub struct ConsumerGroupTargetAssignmentMemberKey {
+    pub group_id: String,
+    pub member_id: String,
+}
+
+/// The value of a ConsumerGroupTargetAssignmentMember record.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(versions = 0..=0, flexible = 0..)]
+pub struct ConsumerGroupTargetAssignmentMemberValue {
+    pub topic_partitions: Vec<TopicPartition>,
+}
+
+/// One of [`ConsumerGroupTargetAssignmentMemberValue::topic_partitions`].
+#[derive(Clone, Debug, PartialEq, Message)]
+pub struct TopicPartition {
+    pub topic_id: Uuid,
+    pub partitions: Vec<i32>,
+}

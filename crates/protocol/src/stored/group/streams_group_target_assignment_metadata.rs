@@ -1,0 +1,17 @@
+//! StreamsGroupTargetAssignmentMetadata (record type 20, value versions 0, flexible from 0):
+
+use crate::Message;
+
+/// The key of a StreamsGroupTargetAssignmentMetadata record.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(record_type = 20, versions = 0..=0)]
+pub struct StreamsGroupTargetAssignmentMetadataKey {
+    pub group_id: String,
+}
+
+/// The value of a StreamsGroupTargetAssignmentMetadata record.
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(versions = 0..=0, flexible = 0..)]
+pub struct StreamsGroupTargetAssignmentMetadataValue {
+    pub assignment_epoch: i32,
+}

@@ -1,0 +1,14 @@
+//! ConfigRecord (metadata record 4, versions 0):
+
+use crate::Message;
+
+/// ConfigRecord
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(versions = 0..=0, flexible = 0..)]
+pub struct ConfigRecord {
+    pub resource_type: i8,
+    pub resource_name: String,
+    pub name: String,
+    #[default(empty)]
+    pub value: Option<String>,
+}

@@ -1,0 +1,16 @@
+//! DelegationTokenRecord (metadata record 10, versions 0):
+
+use crate::Message;
+
+/// DelegationTokenRecord
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(versions = 0..=0, flexible = 0..)]
+pub struct DelegationTokenRecord {
+    pub owner: String,
+    pub requester: String,
+    pub renewers: Vec<String>,
+    pub issue_timestamp: i64,
+    pub max_timestamp: i64,
+    pub expiration_timestamp: i64,
+    pub token_id: String,
+}

@@ -1,0 +1,17 @@
+//! UserScramCredentialRecord (metadata record 11, versions 0):
+
+use bytes::Bytes;
+
+use crate::Message;
+
+/// UserScramCredentialRecord
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(versions = 0..=0, flexible = 0..)]
+pub struct UserScramCredentialRecord {
+    pub name: String,
+    pub mechanism: i8,
+    pub salt: Bytes,
+    pub stored_key: Bytes,
+    pub server_key: Bytes,
+    pub iterations: i32,
+}

@@ -1,0 +1,11 @@
+//! KRaftVersionRecord (versions 0, flexible from 0):
+
+use crate::Message;
+
+/// KRaftVersionRecord
+#[derive(Clone, Debug, PartialEq, Message)]
+#[message(versions = 0..=0, flexible = 0..)]
+pub struct KRaftVersionRecord {
+    pub version: i16,
+    pub kraft_version: i16,
+}
