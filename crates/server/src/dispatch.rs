@@ -1,0 +1,204 @@
+//! From a frame to its handler and back: the header, the version, the answer's form.
+//!
+//! The table [`APIS`] is the one place that says what this broker handles; ApiVersions answers are
+//! made from it, so nothing can be advertised that is not there.
+
+use std::future::Future;
+use std::ops::RangeInclusive;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use kalda_protocol::messages as api;
+use kalda_protocol::{
+    ApiKey, DecodeError, EncodeError, Message as _, Request, RequestHeader, RequestPrefix,
+    ResponseHeader,
+};
+
+use crate::broker::Broker;
+use crate::connection::{Answer, Frame, Peer};
+use crate::handlers;
+
+/// What a handler may know of the request besides its body.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestContext {
+    pub(crate) broker: Arc<Broker>,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) version: i16,
+    pub(crate) client_id: Option<String>,
+}
+
+/// A request whose answer is the derived form of its response: all but Produce and Fetch.
+pub(crate) trait Handle: Request {
+    /// Serves the request.
+    async fn handle(self, cx: &RequestContext) -> Self::Response;
+}
+
+type Handling = Pin<Box<dyn Future<Output = Result<BytesMut, Refusal>>>>;
+
+enum Handler {
+    Produce,
+    Fetch,
+    Cold(fn(RequestContext, Bytes, BytesMut) -> Handling),
+}
+
+/// One API as this broker serves it.
+pub(crate) struct Api {
+    pub(crate) key: ApiKey,
+    versions: RangeInclusive<i16>,
+    handler: Handler,
+}
+
+impl Api {
+    const fn cold<R: Handle + 'static>() -> Self
+    where
+        R::Response: 'static,
+    {
+        Self { key: R::KEY, versions: R::VERSIONS, handler: Handler::Cold(run::<R>) }
+    }
+
+    const fn hot<R: Request>(handler: Handler) -> Self {
+        Self { key: R::KEY, versions: R::VERSIONS, handler }
+    }
+
+    /// The versions that clients are told of. Produce says 0 although it is served from 3 on, as
+    /// Kafka does: librdkafka up to 2.11 turns compression off when it sees a higher minimum
+    /// (KAFKA-18659).
+    pub(crate) fn advertised(&self) -> RangeInclusive<i16> {
+        match self.handler {
+            Handler::Produce => 0..=*self.versions.end(),
+            _ => self.versions.clone(),
+        }
+    }
+}
+
+/// Everything that is handled. Keys not here are neither advertised nor answered.
+pub(crate) static APIS: &[Api] = &[
+    Api::hot::<api::produce::ProduceRequest>(Handler::Produce),
+    Api::hot::<api::fetch::FetchRequest>(Handler::Fetch),
+    Api::cold::<api::list_offsets::ListOffsetsRequest>(),
+    Api::cold::<api::metadata::MetadataRequest>(),
+    Api::cold::<api::find_coordinator::FindCoordinatorRequest>(),
+    Api::cold::<api::api_versions::ApiVersionsRequest>(),
+    Api::cold::<api::create_topics::CreateTopicsRequest>(),
+    Api::cold::<api::delete_topics::DeleteTopicsRequest>(),
+    Api::cold::<api::delete_records::DeleteRecordsRequest>(),
+    Api::cold::<api::init_producer_id::InitProducerIdRequest>(),
+    Api::cold::<api::offset_for_leader_epoch::OffsetForLeaderEpochRequest>(),
+    Api::cold::<api::describe_configs::DescribeConfigsRequest>(),
+    Api::cold::<api::alter_configs::AlterConfigsRequest>(),
+    Api::cold::<api::alter_replica_log_dirs::AlterReplicaLogDirsRequest>(),
+    Api::cold::<api::describe_log_dirs::DescribeLogDirsRequest>(),
+    Api::cold::<api::create_partitions::CreatePartitionsRequest>(),
+    Api::cold::<api::incremental_alter_configs::IncrementalAlterConfigsRequest>(),
+    Api::cold::<api::describe_cluster::DescribeClusterRequest>(),
+    Api::cold::<api::describe_producers::DescribeProducersRequest>(),
+    Api::cold::<api::list_config_resources::ListConfigResourcesRequest>(),
+    Api::cold::<api::describe_topic_partitions::DescribeTopicPartitionsRequest>(),
+];
+
+/// Why a request gets no answer but a closed connection, as in Kafka: nothing decodable could be
+/// said.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Refusal {
+    #[error("the request cannot be decoded: {0}")]
+    Undecodable(#[from] DecodeError),
+    #[error("API key {0} version {1} is not served here")]
+    Unsupported(i16, i16),
+    #[error("the answer cannot be encoded: {0}")]
+    Unencodable(#[from] EncodeError),
+    #[error("a producer that waits for no answer sent what was refused: {0}")]
+    SilentProducer(String),
+}
+
+/// A request with its header read.
+pub(crate) struct Opened {
+    api: &'static Api,
+    header: RequestHeader,
+    body: Bytes,
+    frame: Frame,
+}
+
+impl Opened {
+    /// Whether the next request may be read before this one is answered.
+    pub(crate) fn may_overlap(&self) -> bool {
+        matches!(self.api.handler, Handler::Produce)
+    }
+}
+
+/// What became of a request.
+pub(crate) enum Served {
+    /// Nothing is to be sent (`acks=0`).
+    Silent,
+    /// The answer.
+    Now(Answer),
+    /// The answer, when the disk has what it promises.
+    Later(Pin<Box<dyn Future<Output = Result<Answer, Refusal>>>>),
+}
+
+/// Reads the header of a request and finds its API.
+pub(crate) fn open(frame: Frame) -> Result<Opened, Refusal> {
+    let prefix = RequestPrefix::peek(&frame.body)?;
+    let key = ApiKey::from_i16(prefix.api_key);
+    let api = APIS.iter().find(|api| Some(api.key) == key);
+    let unsupported = Refusal::Unsupported(prefix.api_key, prefix.api_version);
+    let api = api.ok_or(unsupported)?;
+    let mut body = frame.body.clone();
+    if api.key == ApiKey::API_VERSIONS && !api.versions.contains(&prefix.api_version) {
+        // KIP-511: a client newer than this broker learns the versions from a v0 answer, whatever
+        // its request looks like beyond the first eight bytes.
+        let header = RequestHeader {
+            api_key: api.key,
+            api_version: handlers::api_versions::UNSUPPORTED,
+            correlation_id: prefix.correlation_id,
+            client_id: None,
+        };
+        return Ok(Opened { api, header, body: Bytes::new(), frame });
+    }
+    if !api.versions.contains(&prefix.api_version) {
+        return Err(Refusal::Unsupported(prefix.api_key, prefix.api_version));
+    }
+    let header = RequestHeader::decode(&mut body)?;
+    Ok(Opened { api, header, body, frame })
+}
+
+/// Serves a request: on return it is answered, or all of it but the wait is done.
+pub(crate) async fn serve(
+    broker: &Arc<Broker>,
+    peer: &Arc<Peer>,
+    request: Opened,
+) -> Result<Served, Refusal> {
+    let Opened { api, header, body, frame } = request;
+    let cx = RequestContext {
+        broker: Arc::clone(broker),
+        peer: Arc::clone(peer),
+        version: header.api_version,
+        client_id: header.client_id,
+    };
+    tracing::trace!(api = api.key.name(), version = cx.version, client_id = cx.client_id, "request");
+    let mut out = BytesMut::with_capacity(256);
+    out.extend_from_slice(&[0; 4]);
+    ResponseHeader { correlation_id: header.correlation_id }.encode(&mut out, api.key, cx.version)?;
+    match &api.handler {
+        Handler::Produce => handlers::produce::serve(cx, body, frame, out),
+        Handler::Fetch => handlers::fetch::serve(cx, body, out).await.map(Served::Now),
+        Handler::Cold(run) => run(cx, body, out).await.map(Answer::from_encoded).map(Served::Now),
+    }
+}
+
+fn run<R: Handle + 'static>(cx: RequestContext, mut body: Bytes, mut out: BytesMut) -> Handling
+where
+    R::Response: 'static,
+{
+    Box::pin(async move {
+        if cx.version == handlers::api_versions::UNSUPPORTED {
+            handlers::api_versions::unsupported(&cx).encode(&mut out, 0)?;
+            return Ok(out);
+        }
+        let request = R::decode(&mut body, cx.version)?;
+        let response = request.handle(&cx).await;
+        out.reserve(response.size(cx.version));
+        response.encode(&mut out, cx.version)?;
+        Ok(out)
+    })
+}
