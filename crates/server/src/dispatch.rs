@@ -144,7 +144,7 @@ pub(crate) fn open(frame: Frame) -> Result<Opened, Refusal> {
     let unsupported = Refusal::Unsupported(prefix.api_key, prefix.api_version);
     let api = api.ok_or(unsupported)?;
     let mut body = frame.body.clone();
-    if api.key == ApiKey::API_VERSIONS && !api.versions.contains(&prefix.api_version) {
+    if api.key == ApiKey::ApiVersions && !api.versions.contains(&prefix.api_version) {
         // KIP-511: a client newer than this broker learns the versions from a v0 answer, whatever
         // its request looks like beyond the first eight bytes.
         let header = RequestHeader {
@@ -178,7 +178,7 @@ pub(crate) async fn serve(
     tracing::trace!(api = api.key.name(), version = cx.version, client_id = cx.client_id, "request");
     let mut out = BytesMut::with_capacity(256);
     out.extend_from_slice(&[0; 4]);
-    ResponseHeader { correlation_id: header.correlation_id }.encode(&mut out, api.key, cx.version)?;
+    ResponseHeader { correlation_id: header.correlation_id }.encode(&mut out, api.key, cx.version);
     match &api.handler {
         Handler::Produce => handlers::produce::serve(cx, body, frame, out),
         Handler::Fetch => handlers::fetch::serve(cx, body, out).await.map(Served::Now),
