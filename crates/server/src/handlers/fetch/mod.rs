@@ -1,0 +1,97 @@
+//! Fetch (key 1, v4–18): records of many partitions, waiting for them if need be. v7 adds sessions
+//! (KIP-227), v9 leader epochs (KIP-320), v12 divergence, v13 topic ids (KIP-516), v15 the replica's
+//! state (KIP-903).
+//!
+//! Records are never decoded and never copied into this process: what is answered are ranges of
+//! segment files.
+
+mod encode;
+mod plan;
+mod session;
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use kalda_model::Uuid;
+use kalda_protocol::ErrorCode;
+use kalda_protocol::Message as _;
+use kalda_protocol::messages::fetch::FetchRequest;
+
+pub(crate) use session::FetchSessions;
+
+use crate::connection::Answer;
+use crate::dispatch::{Refusal, RequestContext};
+use crate::hosted::{FetchedRecords, Isolation, ParkedFetch};
+use plan::{Outcome, Read};
+use session::Opening;
+
+/// A topic as the request names it: by name up to v12, by id from v13 on.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum TopicRef {
+    Name(Arc<str>),
+    Id(Uuid),
+}
+
+/// One partition that a client wants to read.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) struct Wanted {
+    pub(crate) topic: TopicRef,
+    pub(crate) partition: i32,
+    pub(crate) current_leader_epoch: i32,
+    pub(crate) fetch_offset: i64,
+    pub(crate) last_fetched_epoch: i32,
+    pub(crate) max_bytes: usize,
+}
+
+/// What one partition is answered.
+#[derive(Debug)]
+pub(crate) struct Fetched {
+    pub(crate) topic: TopicRef,
+    pub(crate) partition: i32,
+    pub(crate) error: ErrorCode,
+    pub(crate) records: FetchedRecords,
+}
+
+/// Serves a fetch: on return its records are there, or its time is up.
+pub(crate) async fn serve(
+    cx: RequestContext,
+    mut body: Bytes,
+    out: BytesMut,
+) -> Result<Answer, Refusal> {
+    let request = FetchRequest::decode(&mut body, cx.version)?;
+    let now_ms = cx.broker.clock.monotonic_ms();
+    let (session, wanted) = match cx.broker.fetch_sessions.open(&request, cx.version, now_ms) {
+        Opening::Refused(error) => return Ok(encode::refusal(cx.version, error, out)?),
+        Opening::Opened { session, wanted } => (session, wanted),
+    };
+    let read = Read {
+        broker: &cx.broker,
+        max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(cx.broker.limits.fetch_max_bytes),
+        min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
+        isolation: Isolation::from_wire(request.isolation_level),
+    };
+    let wait_ms = u64::try_from(request.max_wait_ms).unwrap_or(0);
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(wait_ms);
+    let fetched = loop {
+        let Outcome { fetched, is_ready, missing_bytes } = read.once(&wanted);
+        if is_ready || wait_ms == 0 || tokio::time::Instant::now() >= deadline || cx.peer.is_closing()
+        {
+            break fetched;
+        }
+        let parked = ParkedFetch::new(missing_bytes);
+        if read.park(&wanted, &fetched, &parked) {
+            // Whatever ends the wait, the next round reads what is there.
+            tokio::select! {
+                () = parked.woken() => {}
+                () = cx.broker.stopping() => {}
+                _ = tokio::time::sleep_until(deadline) => {}
+            }
+            read.unpark(&wanted, &parked);
+        }
+        if cx.broker.is_stopping() {
+            break read.once(&wanted).fetched;
+        }
+    };
+    let answered = session.answer(fetched, now_ms);
+    Ok(encode::response(cx.version, session.id(), &answered, out)?)
+}

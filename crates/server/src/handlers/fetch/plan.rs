@@ -1,0 +1,111 @@
+//! One look at all partitions of a fetch, and the wait for more.
+
+use std::sync::Arc;
+
+use kalda_metadata::Image;
+use kalda_protocol::ErrorCode;
+
+use super::{Fetched, TopicRef, Wanted};
+use crate::broker::Broker;
+use crate::hosted::{FetchedRecords, HostedPartition, Isolation, ParkedFetch, ReadLimits};
+
+/// The bounds of one fetch.
+pub(super) struct Read<'a> {
+    pub(super) broker: &'a Broker,
+    pub(super) max_bytes: usize,
+    pub(super) min_bytes: usize,
+    pub(super) isolation: Isolation,
+}
+
+/// What one look found.
+pub(super) struct Outcome {
+    pub(super) fetched: Vec<Fetched>,
+    /// Whether it is to be answered at once.
+    pub(super) is_ready: bool,
+    /// How many more bytes the client waits for.
+    pub(super) missing_bytes: usize,
+}
+
+impl Read<'_> {
+    /// Reads what is there. The first records that are found may exceed every limit, so that a
+    /// client always gets on (KIP-74).
+    pub(super) fn once(&self, wanted: &[Wanted]) -> Outcome {
+        let image = self.broker.image();
+        let mut left = self.max_bytes;
+        let mut found_bytes = 0;
+        let mut is_ready = wanted.is_empty();
+        let mut fetched = Vec::with_capacity(wanted.len());
+        for want in wanted {
+            let limits = ReadLimits {
+                max_bytes: want.max_bytes.min(left),
+                at_least_one_batch: found_bytes == 0,
+            };
+            let one = self.read_one(&image, want, limits);
+            let len = one.records.len();
+            found_bytes += len;
+            left = left.saturating_sub(len);
+            is_ready |= one.error != ErrorCode::None || one.records.diverging.is_some();
+            fetched.push(one);
+        }
+        is_ready |= found_bytes >= self.min_bytes;
+        Outcome { fetched, is_ready, missing_bytes: self.min_bytes.saturating_sub(found_bytes) }
+    }
+
+    fn read_one(&self, image: &Image, want: &Wanted, limits: ReadLimits) -> Fetched {
+        let read = find(self.broker, image, &want.topic, want.partition)
+            .and_then(|partition| partition.read(want, self.isolation, limits));
+        let (error, records) = match read {
+            Ok(records) => (ErrorCode::None, records),
+            Err(error) => (error, FetchedRecords::default()),
+        };
+        Fetched { topic: want.topic.clone(), partition: want.partition, error, records }
+    }
+
+    /// Registers `parked` with every partition. `false` when one of them has moved on meanwhile: it
+    /// must be read again instead of waiting.
+    pub(super) fn park(
+        &self,
+        wanted: &[Wanted],
+        seen: &[Fetched],
+        parked: &Arc<ParkedFetch>,
+    ) -> bool {
+        let image = self.broker.image();
+        for (want, seen) in wanted.iter().zip(seen) {
+            let Ok(partition) = find(self.broker, &image, &want.topic, want.partition) else {
+                continue;
+            };
+            if !partition.park(parked, self.isolation, &seen.records) {
+                self.unpark(wanted, parked);
+                return false;
+            }
+        }
+        true
+    }
+
+    pub(super) fn unpark(&self, wanted: &[Wanted], parked: &Arc<ParkedFetch>) {
+        let image = self.broker.image();
+        for want in wanted {
+            if let Ok(partition) = find(self.broker, &image, &want.topic, want.partition) {
+                partition.unpark(parked);
+            }
+        }
+    }
+}
+
+fn find(
+    broker: &Broker,
+    image: &Image,
+    topic: &TopicRef,
+    partition: i32,
+) -> Result<Arc<HostedPartition>, ErrorCode> {
+    let topic = match topic {
+        TopicRef::Name(name) => {
+            image.topics.by_name(name).ok_or(ErrorCode::UnknownTopicOrPartition)?
+        }
+        TopicRef::Id(id) => image.topics.by_id(*id).ok_or(ErrorCode::UnknownTopicId)?,
+    };
+    if !topic.partitions.contains_key(&partition) {
+        return Err(ErrorCode::UnknownTopicOrPartition);
+    }
+    broker.partitions.find(topic.id, partition).ok_or_else(|| broker.why_not_hosted(topic, partition))
+}

@@ -1,0 +1,303 @@
+//! Fetch sessions (KIP-227): a client names its partitions once, then sends and gets only changes.
+//!
+//! The sessions are bounded by `max.incremental.fetch.session.cache.slots`; a client without one is
+//! answered in full every time.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use kalda_env::Rng;
+use kalda_protocol::ErrorCode;
+use kalda_protocol::messages::fetch::{FetchPartition, FetchRequest};
+use parking_lot::Mutex;
+
+use super::{Fetched, TopicRef, Wanted};
+
+/// A session younger than this is not evicted for another
+/// (`min.incremental.fetch.session.eviction.ms`).
+const EVICTION_MS_MIN: i64 = 120_000;
+/// The session epoch that asks for no session.
+const NO_SESSION: i32 = -1;
+/// The session epoch that opens a session.
+const INITIAL: i32 = 0;
+
+type Key = (TopicRef, i32);
+
+/// What a session's partition was told last.
+#[derive(Clone, PartialEq, Debug)]
+struct Told {
+    high_watermark: i64,
+    log_start_offset: i64,
+    had_error: bool,
+}
+
+#[derive(Debug)]
+struct Remembered {
+    wanted: Wanted,
+    told: Option<Told>,
+}
+
+#[derive(Debug)]
+struct Session {
+    /// The epoch that the next request must carry.
+    next_epoch: i32,
+    partitions: IndexMap<Key, Remembered>,
+    /// Where the next answer begins, so that every partition gets its turn.
+    first: usize,
+    used_ms: i64,
+}
+
+/// All sessions of this broker.
+#[derive(Debug)]
+pub(crate) struct FetchSessions {
+    slots: usize,
+    rng: Arc<dyn Rng>,
+    by_id: Mutex<HashMap<i32, Arc<Mutex<Session>>>>,
+}
+
+/// What a request's session fields came to.
+pub(super) enum Opening {
+    Refused(ErrorCode),
+    Opened { session: SessionHandle, wanted: Vec<Wanted> },
+}
+
+/// The session of one request, if it has one.
+#[derive(Debug)]
+pub(super) struct SessionHandle {
+    id: i32,
+    session: Option<Arc<Mutex<Session>>>,
+    /// Only what changed is answered.
+    is_incremental: bool,
+}
+
+impl FetchSessions {
+    pub(crate) fn new(slots: usize, rng: Arc<dyn Rng>) -> Self {
+        Self { slots, rng, by_id: Mutex::new(HashMap::new()) }
+    }
+
+    /// Finds, opens or closes the session that a request speaks of, and lists what is to be read.
+    pub(super) fn open(&self, request: &FetchRequest, version: i16, now_ms: i64) -> Opening {
+        let named = || wanted(request, version);
+        if request.session_epoch == NO_SESSION || request.session_epoch == INITIAL {
+            if request.session_id != 0 {
+                self.by_id.lock().remove(&request.session_id);
+            }
+            let wanted = named();
+            let is_asked = request.session_epoch == INITIAL && version >= 7;
+            let made = if is_asked { self.make(&wanted, now_ms) } else { None };
+            let (id, session) = made.map_or((0, None), |(id, session)| (id, Some(session)));
+            let session = SessionHandle { id, session, is_incremental: false };
+            return Opening::Opened { session, wanted };
+        }
+        let Some(session) = self.by_id.lock().get(&request.session_id).cloned() else {
+            return Opening::Refused(ErrorCode::FetchSessionIdNotFound);
+        };
+        let mut held = session.lock();
+        if held.next_epoch != request.session_epoch {
+            return Opening::Refused(ErrorCode::InvalidFetchSessionEpoch);
+        }
+        held.next_epoch = held.next_epoch.checked_add(1).unwrap_or(1);
+        held.used_ms = now_ms;
+        for want in named() {
+            let key = (want.topic.clone(), want.partition);
+            let told = held.partitions.get(&key).and_then(|known| known.told.clone());
+            held.partitions.insert(key, Remembered { wanted: want, told });
+        }
+        for forgotten in &request.forgotten_topics_data {
+            let topic = topic_ref(&forgotten.topic, forgotten.topic_id, version);
+            for partition in &forgotten.partitions {
+                held.partitions.shift_remove(&(topic.clone(), *partition));
+            }
+        }
+        let count = held.partitions.len().max(1);
+        let first = held.first % count;
+        let in_turn = held.partitions.values().skip(first).chain(held.partitions.values().take(first));
+        let wanted = in_turn.map(|known| known.wanted.clone()).collect();
+        drop(held);
+        let id = request.session_id;
+        Opening::Opened {
+            session: SessionHandle { id, session: Some(session), is_incremental: true },
+            wanted,
+        }
+    }
+
+    fn make(&self, wanted: &[Wanted], now_ms: i64) -> Option<(i32, Arc<Mutex<Session>>)> {
+        if wanted.is_empty() {
+            return None;
+        }
+        let mut by_id = self.by_id.lock();
+        if by_id.len() >= self.slots {
+            let oldest = by_id.iter().map(|(id, session)| (session.lock().used_ms, *id)).min();
+            match oldest {
+                Some((used_ms, id)) if now_ms - used_ms >= EVICTION_MS_MIN => by_id.remove(&id),
+                _ => return None,
+            };
+        }
+        let remembered = |want: &Wanted| {
+            let key = (want.topic.clone(), want.partition);
+            (key, Remembered { wanted: want.clone(), told: None })
+        };
+        let session = Arc::new(Mutex::new(Session {
+            next_epoch: 1,
+            partitions: wanted.iter().map(remembered).collect(),
+            first: 0,
+            used_ms: now_ms,
+        }));
+        loop {
+            let id = i32::try_from(self.rng.below(i32::MAX as u64)).unwrap_or(0);
+            if id > 0 && !by_id.contains_key(&id) {
+                by_id.insert(id, Arc::clone(&session));
+                return Some((id, session));
+            }
+        }
+    }
+}
+
+impl SessionHandle {
+    /// The id to answer with; 0 without a session.
+    pub(super) fn id(&self) -> i32 {
+        self.id
+    }
+
+    /// Notes what the client is told, and leaves out what it knows already.
+    pub(super) fn answer(&self, fetched: Vec<Fetched>, now_ms: i64) -> Vec<Fetched> {
+        let Some(session) = &self.session else { return fetched };
+        let mut session = session.lock();
+        session.used_ms = now_ms;
+        let mut last_with_records = None;
+        let mut answered = Vec::with_capacity(fetched.len());
+        for one in fetched {
+            let telling = Told {
+                high_watermark: one.records.high_watermark.0,
+                log_start_offset: one.records.log_start_offset.0,
+                had_error: one.error != ErrorCode::None,
+            };
+            let found = session.partitions.get_full_mut(&(one.topic.clone(), one.partition));
+            let Some((index, _, known)) = found else { continue };
+            let has_records = one.records.len() > 0 || one.records.diverging.is_some();
+            if has_records {
+                last_with_records = Some(index);
+            }
+            let is_news = has_records || telling.had_error || known.told.as_ref() != Some(&telling);
+            known.told = Some(telling);
+            if is_news || !self.is_incremental {
+                answered.push(one);
+            }
+        }
+        if let Some(index) = last_with_records {
+            session.first = index + 1;
+        }
+        answered
+    }
+}
+
+fn topic_ref(name: &str, id: kalda_model::Uuid, version: i16) -> TopicRef {
+    if version >= 13 { TopicRef::Id(id) } else { TopicRef::Name(name.into()) }
+}
+
+fn wanted(request: &FetchRequest, version: i16) -> Vec<Wanted> {
+    let mut wanted = Vec::new();
+    for topic in &request.topics {
+        let reference = topic_ref(&topic.topic, topic.topic_id, version);
+        wanted.extend(topic.partitions.iter().map(|partition| want(&reference, partition)));
+    }
+    wanted
+}
+
+fn want(topic: &TopicRef, partition: &FetchPartition) -> Wanted {
+    Wanted {
+        topic: topic.clone(),
+        partition: partition.partition,
+        current_leader_epoch: partition.current_leader_epoch,
+        fetch_offset: partition.fetch_offset,
+        last_fetched_epoch: partition.last_fetched_epoch,
+        max_bytes: usize::try_from(partition.partition_max_bytes).unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kalda_env::OsRng;
+    use kalda_protocol::messages::fetch::FetchTopic;
+
+    use super::*;
+    use crate::hosted::FetchedRecords;
+
+    fn request(session_id: i32, session_epoch: i32, partitions: &[i32]) -> FetchRequest {
+        let partitions = partitions.iter().map(|partition| FetchPartition {
+            partition: *partition,
+            partition_max_bytes: 100,
+            ..FetchPartition::default()
+        });
+        let topic =
+            FetchTopic { topic: "t".into(), partitions: partitions.collect(), ..FetchTopic::default() };
+        FetchRequest { session_id, session_epoch, topics: vec![topic], ..FetchRequest::default() }
+    }
+
+    fn opened(opening: Opening) -> (SessionHandle, Vec<i32>) {
+        match opening {
+            Opening::Opened { session, wanted } => {
+                (session, wanted.into_iter().map(|want| want.partition).collect())
+            }
+            Opening::Refused(error) => panic!("refused: {error:?}"),
+        }
+    }
+
+    fn fetched(partition: i32, high_watermark: i64) -> Fetched {
+        let mut records = FetchedRecords::default();
+        records.high_watermark = kalda_model::Offset(high_watermark);
+        Fetched {
+            topic: TopicRef::Name("t".into()),
+            partition,
+            error: ErrorCode::None,
+            records,
+        }
+    }
+
+    #[test]
+    fn a_session_remembers_its_partitions_and_tells_only_news() {
+        let sessions = FetchSessions::new(10, Arc::new(OsRng));
+        let (session, wanted) = opened(sessions.open(&request(0, 0, &[0, 1]), 12, 0));
+        assert_eq!(wanted, [0, 1]);
+        let id = session.id();
+        assert!(id > 0);
+        assert_eq!(session.answer(vec![fetched(0, 5), fetched(1, 5)], 0).len(), 2);
+        let (session, wanted) = opened(sessions.open(&request(id, 1, &[]), 12, 0));
+        assert_eq!(wanted, [0, 1]);
+        let answered = session.answer(vec![fetched(0, 5), fetched(1, 6)], 0);
+        assert_eq!(answered.iter().map(|one| one.partition).collect::<Vec<_>>(), [1]);
+        let mut forget = request(id, 2, &[2]);
+        forget.forgotten_topics_data = vec![kalda_protocol::messages::fetch::ForgottenTopic {
+            topic: "t".into(),
+            partitions: vec![0],
+            ..Default::default()
+        }];
+        let (_, wanted) = opened(sessions.open(&forget, 12, 0));
+        assert_eq!(wanted, [1, 2]);
+    }
+
+    #[test]
+    fn wrong_ids_and_epochs_are_refused_with_the_code_that_makes_clients_start_over() {
+        let sessions = FetchSessions::new(10, Arc::new(OsRng));
+        let (session, _) = opened(sessions.open(&request(0, 0, &[0]), 12, 0));
+        let refused = |opening| match opening {
+            Opening::Refused(error) => error,
+            Opening::Opened { .. } => ErrorCode::None,
+        };
+        let wrong_epoch = sessions.open(&request(session.id(), 7, &[]), 12, 0);
+        assert_eq!(refused(wrong_epoch), ErrorCode::InvalidFetchSessionEpoch);
+        let closed = sessions.open(&request(session.id(), -1, &[0]), 12, 0);
+        assert_eq!(opened(closed).0.id(), 0);
+        let gone = sessions.open(&request(session.id(), 1, &[]), 12, 0);
+        assert_eq!(refused(gone), ErrorCode::FetchSessionIdNotFound);
+    }
+
+    #[test]
+    fn without_a_free_slot_a_client_goes_without_a_session_until_one_is_old() {
+        let sessions = FetchSessions::new(1, Arc::new(OsRng));
+        assert!(opened(sessions.open(&request(0, 0, &[0]), 12, 0)).0.id() > 0);
+        assert_eq!(opened(sessions.open(&request(0, 0, &[0]), 12, 1000)).0.id(), 0);
+        assert!(opened(sessions.open(&request(0, 0, &[0]), 12, 120_000)).0.id() > 0);
+    }
+}

@@ -1,0 +1,153 @@
+//! Appending for a producer: validate, check, write, and say when it is acknowledged.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use kalda_protocol::ErrorCode;
+use kalda_records::{BatchError, RecordError, ValidBatch};
+use kalda_replication::{Acks, Durability, Refused};
+use kalda_storage::{AppendError, Appended};
+
+use super::waits::{PendingProduce, ProduceWait};
+use super::{HostedPartition, State, refused};
+
+/// One append of a Produce request.
+pub(crate) struct Appending<'a> {
+    pub(crate) records: Bytes,
+    pub(crate) acks: Acks,
+    pub(crate) now_ms: i64,
+    /// The request that will wait, and the number that it knows this partition by.
+    pub(crate) request: &'a Arc<PendingProduce>,
+    pub(crate) slot: usize,
+}
+
+/// Why nothing was appended: the code, a text, and the records at fault.
+#[derive(Clone, Debug)]
+pub(crate) struct AppendRefused {
+    pub(crate) error: ErrorCode,
+    pub(crate) message: Option<String>,
+    pub(crate) records: Vec<RecordError>,
+}
+
+impl From<ErrorCode> for AppendRefused {
+    fn from(error: ErrorCode) -> Self {
+        Self { error, message: None, records: Vec::new() }
+    }
+}
+
+impl HostedPartition {
+    /// Appends one batch. If the answer must wait, the request has been made to wait.
+    pub(crate) fn append(self: &Arc<Self>, append: Appending<'_>) -> Result<Appended, AppendRefused> {
+        // Validation may decompress: it runs before the partition is locked, under the rules that
+        // hold now.
+        let rules = {
+            let state = self.serving()?;
+            state.partition.check_append(append.acks).map_err(refused)?;
+            state.settings.log.batch_rules(append.now_ms)
+        };
+        let batch = ValidBatch::validate(append.records, &rules).map_err(invalid)?;
+        if batch.facts().is_transactional {
+            let text = "The transaction was not begun here: no partition was added to it.";
+            return Err(AppendRefused {
+                error: ErrorCode::InvalidTxnState,
+                message: Some(text.to_owned()),
+                records: Vec::new(),
+            });
+        }
+        let mut state = self.serving()?;
+        state.partition.check_append(append.acks).map_err(refused)?;
+        let size = batch.size();
+        let epoch = state.partition.leader_epoch();
+        let appended = state
+            .log
+            .append_as_leader(batch, epoch, append.now_ms)
+            .map_err(|error| self.append_failed(error))?;
+        let must_flush = state.on_appended(&append, &appended, size);
+        drop(state);
+        if must_flush {
+            self.queue_flush();
+        }
+        Ok(appended)
+    }
+
+    fn append_failed(&self, error: AppendError) -> AppendRefused {
+        let code = match &error {
+            AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
+            AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
+            AppendError::InvalidTxnState { .. } => ErrorCode::InvalidTxnState,
+            AppendError::TransactionCoordinatorFenced { .. } => {
+                ErrorCode::TransactionCoordinatorFenced
+            }
+            AppendError::LargerThanSegment { .. } => ErrorCode::RecordListTooLarge,
+            AppendError::Storage(storage) => {
+                self.on_disk_error(storage);
+                ErrorCode::KafkaStorageError
+            }
+            AppendError::UnexpectedOffset { .. }
+            | AppendError::Malformed(_)
+            | AppendError::Batch(_) => ErrorCode::CorruptMessage,
+        };
+        AppendRefused { error: code, message: Some(error.to_string()), records: Vec::new() }
+    }
+}
+
+impl State {
+    /// Moves on after an append; answers whether the flusher has to be told.
+    fn on_appended(&mut self, append: &Appending<'_>, appended: &Appended, size: usize) -> bool {
+        let end = appended.last_offset.plus(1);
+        if !appended.is_duplicate {
+            self.unseen.push_back((end, size));
+        }
+        let log_end = self.log.log_end_offset();
+        let effects = self.partition.on_append(log_end);
+        self.perform(effects);
+        if !self.partition.is_acknowledged(end, append.acks) {
+            let wait = ProduceWait::new(end, append.acks, append.request, append.slot);
+            self.produce_waits.push(wait);
+        }
+        match self.partition.durability() {
+            Durability::Fsync => self.log.flushed_offset() < log_end,
+            Durability::PageCache => {
+                self.unflushed_since_ms.get_or_insert(append.now_ms);
+                log_end.0 - self.log.flushed_offset().0 >= self.settings.log.flush_messages
+            }
+        }
+    }
+}
+
+fn invalid(error: BatchError) -> AppendRefused {
+    let code = match &error {
+        BatchError::NoBatch | BatchError::MoreThanOneBatch => ErrorCode::InvalidRecord,
+        BatchError::OldFormat => ErrorCode::InvalidRecord,
+        BatchError::Malformed(_) | BatchError::CorruptMessage { .. } => ErrorCode::CorruptMessage,
+        BatchError::MessageTooLarge { .. } | BatchError::DecompressedTooLarge { .. } => {
+            ErrorCode::MessageTooLarge
+        }
+        BatchError::UnknownCompression | BatchError::UnsupportedCompressionType => {
+            ErrorCode::UnsupportedCompressionType
+        }
+        BatchError::Undecodable(_) => ErrorCode::CorruptMessage,
+        BatchError::Count { .. }
+        | BatchError::TrailingBytes
+        | BatchError::ControlBatch
+        | BatchError::Sequence { .. }
+        | BatchError::TransactionalWithoutProducer
+        | BatchError::InvalidRecord(_) => ErrorCode::InvalidRecord,
+        BatchError::ProducerSetAppendTime | BatchError::InvalidTimestamp(_) => {
+            ErrorCode::InvalidTimestamp
+        }
+    };
+    let message = Some(error.to_string());
+    let records = match error {
+        BatchError::InvalidRecord(records) | BatchError::InvalidTimestamp(records) => records,
+        _ => Vec::new(),
+    };
+    AppendRefused { error: code, message, records }
+}
+
+/// What the wire says for a refusal that an append meets before any record is looked at.
+impl From<Refused> for AppendRefused {
+    fn from(cause: Refused) -> Self {
+        refused(cause).into()
+    }
+}

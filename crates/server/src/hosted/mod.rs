@@ -1,0 +1,213 @@
+//! A partition as this broker hosts it: its log, its replication state and those who wait, all
+//! behind one short lock.
+//!
+//! The lock is held for an append or the planning of a read, never across an await, an fsync or a
+//! transfer to a client.
+
+mod append;
+mod fetched;
+mod flush;
+mod read;
+mod waits;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kalda_metadata::PartitionRegistration;
+use kalda_model::{BrokerId, Offset, TopicId};
+use kalda_protocol::ErrorCode;
+use kalda_replication::{Effects, Partition, Refused};
+use kalda_storage::{Log, StorageError};
+use parking_lot::{Mutex, MutexGuard};
+
+pub(crate) use append::{AppendRefused, Appending};
+pub(crate) use fetched::FetchedRecords;
+pub(crate) use read::{Isolation, ReadLimits};
+pub(crate) use waits::{ParkedFetch, PendingProduce};
+
+use crate::config::topic_settings::TopicSettings;
+use crate::directory::DataDirectory;
+use waits::ProduceWait;
+
+/// A partition of this broker.
+#[derive(Debug)]
+pub(crate) struct HostedPartition {
+    pub(crate) topic: Arc<str>,
+    pub(crate) index: i32,
+    pub(crate) topic_id: TopicId,
+    pub(crate) directory: Arc<DataDirectory>,
+    local: BrokerId,
+    /// Whether the flusher knows that there is something to flush.
+    is_queued: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Debug)]
+struct State {
+    log: Log,
+    partition: Partition,
+    settings: Arc<TopicSettings>,
+    produce_waits: Vec<ProduceWait>,
+    fetch_waits: Vec<Arc<ParkedFetch>>,
+    /// Appends that consumers do not see yet: end offset and bytes.
+    unseen: VecDeque<(Offset, usize)>,
+    /// When the first record was appended that is not flushed, in page-cache mode.
+    unflushed_since_ms: Option<i64>,
+    /// Set once the partition is deleted or its directory failed: what everybody is answered.
+    gone: Option<ErrorCode>,
+}
+
+impl HostedPartition {
+    /// Hosts `log` as `registration` says.
+    pub(crate) fn new(
+        topic: Arc<str>,
+        index: i32,
+        topic_id: TopicId,
+        directory: Arc<DataDirectory>,
+        local: BrokerId,
+        log: Log,
+        settings: Arc<TopicSettings>,
+        registration: &PartitionRegistration,
+    ) -> Arc<Self> {
+        let flushed = log.flushed_offset();
+        let mut partition = Partition::new(local, settings.durability, log.log_end_offset());
+        partition.on_settings(settings.durability, settings.min_insync_replicas);
+        let state = State {
+            log,
+            partition,
+            settings,
+            produce_waits: Vec::new(),
+            fetch_waits: Vec::new(),
+            unseen: VecDeque::new(),
+            unflushed_since_ms: None,
+            gone: None,
+        };
+        debug_assert!(flushed <= state.log.log_end_offset());
+        let state = Mutex::new(state);
+        let is_queued = AtomicBool::new(false);
+        let hosted = Self { topic, index, topic_id, directory, local, is_queued, state };
+        hosted.on_metadata(registration);
+        Arc::new(hosted)
+    }
+
+    /// The controller changed the partition's registration.
+    pub(crate) fn on_metadata(&self, registration: &PartitionRegistration) {
+        let mut state = self.state.lock();
+        let effects = state.partition.on_metadata(
+            registration.leader,
+            registration.leader_epoch,
+            registration.partition_epoch,
+            &registration.isr,
+            registration.replicas.len(),
+        );
+        state.perform(effects);
+    }
+
+    /// The topic's settings changed.
+    pub(crate) fn on_settings(self: &Arc<Self>, settings: Arc<TopicSettings>) {
+        let mut state = self.state.lock();
+        state.log.set_config(Arc::clone(&settings.log));
+        let effects =
+            state.partition.on_settings(settings.durability, settings.min_insync_replicas);
+        state.settings = settings;
+        state.perform(effects);
+        let is_dirty = state.log.flushed_offset() < state.log.log_end_offset();
+        drop(state);
+        if is_dirty {
+            self.queue_flush();
+        }
+    }
+
+    /// Answers everybody who waits with `error` and serves nothing from now on.
+    pub(crate) fn retire(&self, error: ErrorCode) {
+        let mut state = self.state.lock();
+        state.gone = Some(error);
+        for wait in state.produce_waits.drain(..) {
+            wait.fail(error);
+        }
+        for parked in state.fetch_waits.drain(..) {
+            parked.wake();
+        }
+    }
+
+    /// Runs `work` on the log, for what neither appends nor fetches.
+    pub(crate) fn with_log<T>(
+        &self,
+        work: impl FnOnce(&mut Log, &Partition) -> T,
+    ) -> Result<T, ErrorCode> {
+        let mut state = self.serving()?;
+        let State { log, partition, .. } = &mut *state;
+        Ok(work(log, partition))
+    }
+
+    /// Like [`HostedPartition::with_log`], for a client that must have found the leader.
+    pub(crate) fn with_leader_log<T>(
+        &self,
+        known: kalda_model::LeaderEpoch,
+        work: impl FnOnce(&mut Log, &Partition) -> T,
+    ) -> Result<T, ErrorCode> {
+        let mut state = self.serving()?;
+        let State { log, partition, .. } = &mut *state;
+        partition.check_leader(known).map_err(refused)?;
+        Ok(work(log, partition))
+    }
+
+    /// A disk error of this partition's log: the whole directory goes offline.
+    pub(crate) fn on_disk_error(&self, error: &StorageError) {
+        self.directory.fail(error);
+    }
+
+    /// Asks the flusher of the directory to flush this partition, unless it was asked already.
+    pub(crate) fn queue_flush(self: &Arc<Self>) {
+        if !self.is_queued.swap(true, Ordering::AcqRel) {
+            self.directory.flusher.mark_dirty(Arc::clone(self) as _);
+        }
+    }
+
+    fn serving(&self) -> Result<MutexGuard<'_, State>, ErrorCode> {
+        let state = self.state.lock();
+        match state.gone {
+            Some(error) => Err(error),
+            None => Ok(state),
+        }
+    }
+}
+
+impl State {
+    /// Acts on what replication decided: wakes those who waited for it.
+    fn perform(&mut self, effects: Effects) {
+        let partition = &self.partition;
+        let is_done = |wait: &ProduceWait| partition.is_acknowledged(wait.end, wait.acks);
+        if effects.local_end.is_some() || effects.high_watermark.is_some() {
+            self.produce_waits.retain(|wait| match is_done(wait) {
+                true => {
+                    wait.complete();
+                    false
+                }
+                false => true,
+            });
+        }
+        let Some(high_watermark) = effects.high_watermark else { return };
+        let mut visible_bytes = 0;
+        while let Some((end, bytes)) = self.unseen.front()
+            && *end <= high_watermark
+        {
+            visible_bytes += bytes;
+            self.unseen.pop_front();
+        }
+        if visible_bytes > 0 {
+            self.fetch_waits.retain(|parked| !parked.on_bytes(visible_bytes));
+        }
+    }
+}
+
+/// The wire's word for what replication refused.
+fn refused(refused: Refused) -> ErrorCode {
+    match refused {
+        Refused::NotLeader => ErrorCode::NotLeaderOrFollower,
+        Refused::FencedLeaderEpoch => ErrorCode::FencedLeaderEpoch,
+        Refused::UnknownLeaderEpoch => ErrorCode::UnknownLeaderEpoch,
+        Refused::NotEnoughReplicas => ErrorCode::NotEnoughReplicas,
+    }
+}

@@ -1,0 +1,123 @@
+//! Those who wait at a partition: producers for the disk, consumers for records.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+
+use kalda_model::Offset;
+use kalda_protocol::ErrorCode;
+use kalda_replication::Acks;
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+
+/// A Produce request that waits for some of its partitions.
+#[derive(Debug)]
+pub(crate) struct PendingProduce {
+    /// How many partitions it still waits for, and one for the handler that sets it up.
+    outstanding: AtomicUsize,
+    /// The partitions that failed after the append, by the handler's own numbers.
+    failed: Mutex<Vec<(usize, ErrorCode)>>,
+    done: Notify,
+}
+
+impl PendingProduce {
+    pub(crate) fn new() -> Arc<Self> {
+        let failed = Mutex::new(Vec::new());
+        Arc::new(Self { outstanding: AtomicUsize::new(1), failed, done: Notify::new() })
+    }
+
+    /// Gives up the handler's own share: what is left are the partitions.
+    /// Answers whether nothing is left.
+    pub(crate) fn is_done_after_setup(&self) -> bool {
+        self.outstanding.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// Ends when no partition is outstanding.
+    pub(crate) async fn done(&self) {
+        while self.outstanding.load(Ordering::Acquire) > 0 {
+            self.done.notified().await;
+        }
+    }
+
+    /// What failed after the append.
+    pub(crate) fn failures(&self) -> Vec<(usize, ErrorCode)> {
+        self.failed.lock().clone()
+    }
+
+    fn complete_one(&self) {
+        if self.outstanding.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.done.notify_one();
+        }
+    }
+}
+
+/// One partition's part of a [`PendingProduce`].
+#[derive(Debug)]
+pub(super) struct ProduceWait {
+    /// Everything below it must be acknowledged.
+    pub(super) end: Offset,
+    pub(super) acks: Acks,
+    request: Arc<PendingProduce>,
+    slot: usize,
+}
+
+impl ProduceWait {
+    pub(super) fn new(
+        end: Offset,
+        acks: Acks,
+        request: &Arc<PendingProduce>,
+        slot: usize,
+    ) -> Self {
+        request.outstanding.fetch_add(1, Ordering::AcqRel);
+        Self { end, acks, request: Arc::clone(request), slot }
+    }
+
+    pub(super) fn complete(&self) {
+        self.request.complete_one();
+    }
+
+    pub(super) fn fail(self, error: ErrorCode) {
+        self.request.failed.lock().push((self.slot, error));
+        self.request.complete_one();
+    }
+}
+
+/// A Fetch request that waits for more bytes at its partitions. Appends count down what it misses,
+/// so that none of them looks at all its partitions again.
+#[derive(Debug)]
+pub(crate) struct ParkedFetch {
+    missing: AtomicI64,
+    is_woken: AtomicBool,
+    wake: Notify,
+}
+
+impl ParkedFetch {
+    pub(crate) fn new(missing_bytes: usize) -> Arc<Self> {
+        Arc::new(Self {
+            missing: AtomicI64::new(i64::try_from(missing_bytes).unwrap_or(i64::MAX)),
+            is_woken: AtomicBool::new(false),
+            wake: Notify::new(),
+        })
+    }
+
+    /// Ends when enough bytes came, or a partition changed in another way.
+    pub(crate) async fn woken(&self) {
+        while !self.is_woken.load(Ordering::Acquire) {
+            self.wake.notified().await;
+        }
+    }
+
+    pub(super) fn wake(&self) {
+        self.is_woken.store(true, Ordering::Release);
+        self.wake.notify_one();
+    }
+
+    /// `bytes` became visible at one partition. Answers whether the fetch waits no longer.
+    pub(super) fn on_bytes(&self, bytes: usize) -> bool {
+        let bytes = i64::try_from(bytes).unwrap_or(i64::MAX);
+        let enough = self.missing.fetch_sub(bytes, Ordering::AcqRel) <= bytes;
+        if enough {
+            self.wake();
+        }
+        enough
+    }
+}
