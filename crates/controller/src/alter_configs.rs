@@ -42,9 +42,9 @@ impl Controller<'_> {
         let mut seen = BTreeSet::new();
         for asked in &request.resources {
             let first = seen.insert((asked.resource_type, asked.resource_name.as_str()));
-            let decided = self
-                .resource(asked.resource_type, &asked.resource_name, first)
-                .and_then(|resource| Ok((self.incremental_changes(&resource, &asked.configs)?, resource)));
+            let decided = self.resource(asked.resource_type, &asked.resource_name, first).and_then(
+                |resource| Ok((self.incremental_changes(&resource, &asked.configs)?, resource)),
+            );
             let (code, message) = match decided {
                 Ok((changes, resource)) => {
                     push_records(&resource, changes, &mut records);
@@ -62,8 +62,10 @@ impl Controller<'_> {
         if request.validate_only {
             records.clear();
         }
-        let response =
-            IncrementalAlterConfigsResponse { responses, ..IncrementalAlterConfigsResponse::default() };
+        let response = IncrementalAlterConfigsResponse {
+            responses,
+            ..IncrementalAlterConfigsResponse::default()
+        };
         Decision { records, response }
     }
 
@@ -123,7 +125,8 @@ impl Controller<'_> {
                 }
             }
             ResourceType::BrokerLogger => {
-                let text = "Log levels are set on the broker itself, not in the cluster's metadata.";
+                let text =
+                    "Log levels are set on the broker itself, not in the cluster's metadata.";
                 return Err(Refusal::new(ErrorCode::InvalidRequest, text));
             }
             ResourceType::Group | ResourceType::ClientMetrics if name.is_empty() => {

@@ -48,8 +48,7 @@ impl Controller<'_> {
                 error_message,
             });
         }
-        let response =
-            CreatePartitionsResponse { results, ..CreatePartitionsResponse::default() };
+        let response = CreatePartitionsResponse { results, ..CreatePartitionsResponse::default() };
         Decision { records, response }
     }
 

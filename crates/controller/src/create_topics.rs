@@ -47,10 +47,7 @@ impl Controller<'_> {
             let plan = match seen.get(topic.name.as_str()) {
                 None => continue,
                 Some(1) => self.plan(topic, &planned, &mut partitions_left),
-                Some(_) => Err(Refusal::new(
-                    ErrorCode::InvalidRequest,
-                    "Duplicate topic name.",
-                )),
+                Some(_) => Err(Refusal::new(ErrorCode::InvalidRequest, "Duplicate topic name.")),
             };
             seen.remove(topic.name.as_str());
             match plan {
@@ -79,8 +76,9 @@ impl Controller<'_> {
         planned: &BTreeSet<&str>,
         partitions_left: &mut usize,
     ) -> Result<Plan, Refusal> {
-        validate_topic_name(&topic.name)
-            .map_err(|invalid| Refusal::new(ErrorCode::InvalidTopicException, invalid.to_string()))?;
+        validate_topic_name(&topic.name).map_err(|invalid| {
+            Refusal::new(ErrorCode::InvalidTopicException, invalid.to_string())
+        })?;
         self.check_name_is_free(&topic.name, planned)?;
         let settings = self.topic_settings(topic)?;
         let replicas = if topic.assignments.is_empty() {
@@ -104,7 +102,8 @@ impl Controller<'_> {
             return Ok(());
         }
         let existing = self.image.topics.iter().map(|topic| &*topic.name);
-        match existing.chain(planned.iter().copied()).find(|other| topic_names_collide(name, other)) {
+        match existing.chain(planned.iter().copied()).find(|other| topic_names_collide(name, other))
+        {
             Some(other) => Err(Refusal::new(
                 ErrorCode::InvalidTopicException,
                 format!("Topic '{name}' collides with existing topic: {other}"),
@@ -153,8 +152,7 @@ impl Controller<'_> {
             asked => asked,
         };
         let partitions = or_default(i64::from(topic.num_partitions), "num.partitions");
-        let factor =
-            or_default(i64::from(topic.replication_factor), "default.replication.factor");
+        let factor = or_default(i64::from(topic.replication_factor), "default.replication.factor");
         let (partitions, factor) =
             (usize::try_from(partitions).unwrap_or(1), usize::try_from(factor).unwrap_or(1));
         *partitions_left = partitions_left.checked_sub(partitions).ok_or_else(|| {
@@ -167,7 +165,10 @@ impl Controller<'_> {
         Ok((0..).zip(placed).collect())
     }
 
-    fn manual_replicas(&self, topic: &CreatableTopic) -> Result<Vec<(i32, Vec<BrokerId>)>, Refusal> {
+    fn manual_replicas(
+        &self,
+        topic: &CreatableTopic,
+    ) -> Result<Vec<(i32, Vec<BrokerId>)>, Refusal> {
         let invalid = |text: String| Err(Refusal::new(ErrorCode::InvalidReplicaAssignment, text));
         if topic.replication_factor != -1 {
             return Err(Refusal::new(
@@ -208,7 +209,9 @@ impl Controller<'_> {
     pub(crate) fn check_replicas(&self, replicas: &[BrokerId]) -> Result<(), Refusal> {
         let invalid = |text: String| Err(Refusal::new(ErrorCode::InvalidReplicaAssignment, text));
         if replicas.is_empty() {
-            return invalid("The manual partition assignment includes an empty replica list.".into());
+            return invalid(
+                "The manual partition assignment includes an empty replica list.".into(),
+            );
         }
         let mut seen = BTreeSet::new();
         for replica in replicas {
@@ -283,7 +286,8 @@ impl Controller<'_> {
 
 impl Plan {
     fn push_records(self, name: &str, records: &mut Vec<MetadataRecord>) {
-        records.push(MetadataRecord::Topic(TopicRecord { name: name.to_owned(), topic_id: self.id }));
+        records
+            .push(MetadataRecord::Topic(TopicRecord { name: name.to_owned(), topic_id: self.id }));
         for (setting, value) in self.settings {
             records.push(MetadataRecord::Config(ConfigRecord {
                 resource_type: ResourceType::Topic as i8,

@@ -16,10 +16,10 @@ impl Controller<'_> {
     /// `topic_names`, later ones in `topics`.
     #[must_use]
     pub fn delete_topics(&self, request: &DeleteTopicsRequest) -> Decision<DeleteTopicsResponse> {
-        let by_name = request.topic_names.iter().map(|name| DeleteTopicState {
-            name: Some(name.clone()),
-            topic_id: TopicId::ZERO,
-        });
+        let by_name = request
+            .topic_names
+            .iter()
+            .map(|name| DeleteTopicState { name: Some(name.clone()), topic_id: TopicId::ZERO });
         let wanted: Vec<_> = by_name.chain(request.topics.iter().cloned()).collect();
         let mut records = Vec::new();
         let mut responses = Vec::new();

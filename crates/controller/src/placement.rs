@@ -67,7 +67,12 @@ pub(crate) fn place(
     let first_turn = below(usable.len());
     Ok((0..partitions)
         .map(|partition| {
-            one_partition(&racks, first_rack + partition, first_turn + partition, replication_factor)
+            one_partition(
+                &racks,
+                first_rack + partition,
+                first_turn + partition,
+                replication_factor,
+            )
         })
         .collect())
 }
@@ -99,7 +104,8 @@ fn one_partition(
 /// The log directory of each replica: a broker with one directory is assigned it at once, one with
 /// several chooses when it makes the log and reports it.
 pub(crate) fn directories(image: &Image, replicas: &[BrokerId]) -> Vec<DirectoryId> {
-    let only = |id: &BrokerId| match image.brokers.get(id).map(|broker| broker.log_dirs.as_slice()) {
+    let only = |id: &BrokerId| match image.brokers.get(id).map(|broker| broker.log_dirs.as_slice())
+    {
         Some([only]) => *only,
         // DirectoryId.UNASSIGNED
         _ => Uuid::ONE,

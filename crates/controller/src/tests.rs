@@ -110,10 +110,8 @@ fn each_topic_of_a_request_is_refused_on_its_own() {
     let mut cluster = Cluster::with_brokers(1);
     cluster.create(vec![topic("there", 1, 1)]);
     let mut bad_value = topic("bad-value", 1, 1);
-    bad_value.configs = vec![CreatableTopicConfig {
-        name: "retention.ms".into(),
-        value: Some("soon".into()),
-    }];
+    bad_value.configs =
+        vec![CreatableTopicConfig { name: "retention.ms".into(), value: Some("soon".into()) }];
     let mut by_hand = topic("by-hand", -1, -1);
     by_hand.assignments =
         vec![CreatableReplicaAssignment { partition_index: 0, broker_ids: vec![9] }];

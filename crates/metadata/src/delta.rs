@@ -27,7 +27,9 @@ pub enum ReplayError {
     #[error("a record sets `{1}` on a resource of the unknown type {0}")]
     UnknownResource(i8, String),
     /// A migration from ZooKeeper that was never finished.
-    #[error("the log holds a migration from ZooKeeper in state {0}; finish it with Kafka 3.9 first")]
+    #[error(
+        "the log holds a migration from ZooKeeper in state {0}; finish it with Kafka 3.9 first"
+    )]
     ZkMigration(i8),
     /// A record outside its transaction, or a transaction inside another.
     #[error("a metadata transaction {0}")]
@@ -122,7 +124,8 @@ impl Delta {
             }
             R::PartitionChange(record) => {
                 let (topic, index) = (record.topic_id, record.partition_id);
-                let known = self.image.topics.by_id(topic).ok_or(ReplayError::UnknownTopic(topic))?;
+                let known =
+                    self.image.topics.by_id(topic).ok_or(ReplayError::UnknownTopic(topic))?;
                 let partition = known.partitions.get(&index);
                 let partition = partition.ok_or(ReplayError::UnknownPartition(topic, index))?;
                 let changed = partition.changed_by(record);
@@ -130,7 +133,8 @@ impl Delta {
             }
             R::RemoveTopic(record) => self.remove_topic(record.topic_id),
             R::Config(record) => {
-                let unknown = || ReplayError::UnknownResource(record.resource_type, record.name.clone());
+                let unknown =
+                    || ReplayError::UnknownResource(record.resource_type, record.name.clone());
                 let kind = ResourceType::from_wire(record.resource_type).ok_or_else(unknown)?;
                 let resource = ConfigResource { kind, name: record.resource_name.as_str().into() };
                 Arc::make_mut(&mut self.image.configs).replay(&resource, record);

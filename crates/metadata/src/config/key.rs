@@ -139,9 +139,15 @@ impl ConfigKey {
             Valid::AtLeast(min) => at_least(min),
             Valid::Between(min, max) => {
                 at_least(min)?;
-                if number <= max { Ok(()) } else { Err(format!("Value must be no more than {max}")) }
+                if number <= max {
+                    Ok(())
+                } else {
+                    Err(format!("Value must be no more than {max}"))
+                }
             }
-            Valid::Level(also, min, max) if !also.contains(&number) && !(min..=max).contains(&number) => {
+            Valid::Level(also, min, max)
+                if !also.contains(&number) && !(min..=max).contains(&number) =>
+            {
                 Err(format!("Value must be between {min} and {max} or equal to {}", also[0]))
             }
             _ => Ok(()),
@@ -150,7 +156,9 @@ impl ConfigKey {
 
     fn check_fraction(&self, fraction: f64) -> Result<(), String> {
         match self.valid {
-            Valid::Fraction(min, _) if fraction < min => Err(format!("Value must be at least {min}")),
+            Valid::Fraction(min, _) if fraction < min => {
+                Err(format!("Value must be at least {min}"))
+            }
             Valid::Fraction(_, max) if fraction > max => {
                 Err(format!("Value must be no more than {max}"))
             }

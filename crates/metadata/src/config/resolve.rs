@@ -121,7 +121,9 @@ impl ConfigSources<'_> {
         let dynamic = |map: Option<&ConfigMap>, name: &str| map?.get(name).cloned().map(Some);
         collect(ConfigSource::DynamicBroker, &|name| dynamic(own.map(AsRef::as_ref), name));
         collect(ConfigSource::DynamicDefaultBroker, &|name| dynamic(all.map(AsRef::as_ref), name));
-        collect(ConfigSource::StaticBroker, &|name| self.static_config.get(name).cloned().map(Some));
+        collect(ConfigSource::StaticBroker, &|name| {
+            self.static_config.get(name).cloned().map(Some)
+        });
         collect(ConfigSource::Default, &|name| {
             broker_key(name)?.default.map(|default| Some(default.to_owned()))
         });

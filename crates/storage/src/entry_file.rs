@@ -1,0 +1,176 @@
+//! A file of fixed-size entries that only grows at its end: the base of the three indexes.
+//!
+//! New entries gather in memory and are written some hundred at a time; lookups see both. The file
+//! is opened on first use and can be closed at any time. What is in memory can be rebuilt from the
+//! log, so nothing here is synced before the segment is sealed.
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use kalda_env::{Disk, DiskFile, OpenMode};
+
+use crate::error::StorageError;
+
+/// Entries gather up to this many bytes before they are written.
+const PENDING_BYTES_MAX: usize = 4096;
+
+/// Entries of `N` bytes.
+#[derive(Debug, Default)]
+pub(crate) struct EntryFile<const N: usize> {
+    stored: OnceLock<Stored>,
+    pending: Vec<u8>,
+}
+
+#[derive(Debug)]
+struct Stored {
+    /// `None` while there is no file on disk.
+    file: Option<Arc<dyn DiskFile>>,
+    entries: usize,
+}
+
+impl<const N: usize> EntryFile<N> {
+    /// How many entries there are.
+    pub(crate) fn len(&self, disk: &dyn Disk, path: &Path) -> Result<usize, StorageError> {
+        Ok(self.stored(disk, path)?.entries + self.pending.len() / N)
+    }
+
+    /// The entry at `index`, which must be below the length.
+    pub(crate) fn entry(
+        &self,
+        disk: &dyn Disk,
+        path: &Path,
+        index: usize,
+    ) -> Result<[u8; N], StorageError> {
+        let stored = self.stored(disk, path)?;
+        let mut entry = [0; N];
+        if let Some(at) = index.checked_sub(stored.entries) {
+            entry.copy_from_slice(&self.pending[at * N..][..N]);
+        } else if let Some(file) = &stored.file {
+            file.read_exact_at(&mut entry, (index * N) as u64).map_err(StorageError::disk(path))?;
+        }
+        Ok(entry)
+    }
+
+    /// The first index whose entry does not satisfy `before`, as `slice::partition_point`.
+    pub(crate) fn partition_point(
+        &self,
+        disk: &dyn Disk,
+        path: &Path,
+        before: impl Fn(&[u8; N]) -> bool,
+    ) -> Result<usize, StorageError> {
+        let (mut low, mut high) = (0, self.len(disk, path)?);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if before(&self.entry(disk, path, middle)?) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        Ok(low)
+    }
+
+    /// Writes what has gathered if it is time to, so that the next [`EntryFile::push`] has room.
+    pub(crate) fn make_room(&mut self, disk: &dyn Disk, path: &Path) -> Result<(), StorageError> {
+        if self.pending.len() < PENDING_BYTES_MAX { Ok(()) } else { self.write_out(disk, path) }
+    }
+
+    /// Adds an entry. Never touches the disk.
+    pub(crate) fn push(&mut self, entry: [u8; N]) {
+        self.pending.extend_from_slice(&entry);
+    }
+
+    /// Writes what has gathered, making the file if it is not there.
+    pub(crate) fn write_out(&mut self, disk: &dyn Disk, path: &Path) -> Result<(), StorageError> {
+        let pending = std::mem::take(&mut self.pending);
+        let written = self.write(disk, path, &pending);
+        if written.is_err() {
+            self.pending = pending;
+        }
+        written
+    }
+
+    fn write(&mut self, disk: &dyn Disk, path: &Path, bytes: &[u8]) -> Result<(), StorageError> {
+        let stored = self.stored_mut(disk, path)?;
+        let file = match &stored.file {
+            Some(file) => Arc::clone(file),
+            None => disk.open(path, OpenMode::Create).map_err(StorageError::disk(path))?,
+        };
+        file.write_all_at(bytes, (stored.entries * N) as u64).map_err(StorageError::disk(path))?;
+        stored.file = Some(file);
+        stored.entries += bytes.len() / N;
+        Ok(())
+    }
+
+    /// Keeps the first `len` entries only, on disk too.
+    pub(crate) fn truncate(
+        &mut self,
+        disk: &dyn Disk,
+        path: &Path,
+        len: usize,
+    ) -> Result<(), StorageError> {
+        let stored = self.stored_mut(disk, path)?;
+        if len < stored.entries {
+            stored.entries = len;
+            if let Some(file) = &stored.file {
+                file.set_len((len * N) as u64).map_err(StorageError::disk(path))?;
+            }
+        }
+        let stored = stored.entries;
+        self.pending.truncate((len - stored) * N);
+        Ok(())
+    }
+
+    /// Starts over with nothing, on disk too.
+    pub(crate) fn clear(&mut self, disk: &dyn Disk, path: &Path) -> Result<(), StorageError> {
+        self.pending.clear();
+        let stored = self.stored_mut(disk, path)?;
+        stored.entries = 0;
+        match &stored.file {
+            Some(file) => file.set_len(0).map_err(StorageError::disk(path)),
+            None => Ok(()),
+        }
+    }
+
+    /// The open file, if it is open.
+    pub(crate) fn file(&self) -> Option<&Arc<dyn DiskFile>> {
+        self.stored.get().and_then(|stored| stored.file.as_ref())
+    }
+
+    /// Closes the file; nothing may be pending.
+    pub(crate) fn close(&mut self) {
+        if self.pending.is_empty() {
+            self.stored = OnceLock::new();
+        }
+    }
+
+    fn stored(&self, disk: &dyn Disk, path: &Path) -> Result<&Stored, StorageError> {
+        if let Some(stored) = self.stored.get() {
+            return Ok(stored);
+        }
+        let stored = Stored::open::<N>(disk, path).map_err(StorageError::disk(path))?;
+        Ok(self.stored.get_or_init(|| stored))
+    }
+
+    fn stored_mut(&mut self, disk: &dyn Disk, path: &Path) -> Result<&mut Stored, StorageError> {
+        self.stored(disk, path)?;
+        Ok(self.stored.get_mut().expect("it was opened on the line above"))
+    }
+}
+
+impl Stored {
+    /// Opens what is there. A size that is no multiple of the entry (a crash) counts whole ones.
+    fn open<const N: usize>(disk: &dyn Disk, path: &Path) -> io::Result<Self> {
+        match disk.open(path, OpenMode::ReadWrite) {
+            Ok(file) => {
+                let entries = usize::try_from(file.len()?).map_err(io::Error::other)? / N;
+                Ok(Self { file: Some(file), entries })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Ok(Self { file: None, entries: 0 })
+            }
+            Err(error) => Err(error),
+        }
+    }
+}

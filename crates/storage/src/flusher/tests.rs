@@ -1,0 +1,1 @@
+//! Group commit with real threads and a faulty disk.

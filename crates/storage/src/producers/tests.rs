@@ -1,0 +1,1 @@
+//! Duplicates, gaps, epochs, markers; snapshots there and back.
