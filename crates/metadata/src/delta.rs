@@ -254,6 +254,22 @@ pub struct Changes {
     pub brokers_changed: bool,
 }
 
+impl Changes {
+    /// Adds what happened after.
+    pub fn extend(&mut self, later: Self) {
+        for (topic, change) in later.topics {
+            match (self.topics.get_mut(&topic), change) {
+                (Some(TopicChange::Changed(known)), TopicChange::Changed(more)) => known.extend(more),
+                (_, change) => {
+                    self.topics.insert(topic, change);
+                }
+            }
+        }
+        self.configs.extend(later.configs);
+        self.brokers_changed |= later.brokers_changed;
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use kalda_protocol::stored::metadata::{

@@ -14,23 +14,31 @@ pub use resolve::{ConfigSource, ConfigSources, Resolved, Synonym};
 /// The topic setting named `name`.
 #[must_use]
 pub fn topic_key(name: &str) -> Option<&'static ConfigKey> {
-    topic_keys().iter().find(|key| key.name == name)
+    find(topic_keys(), name)
 }
 
 /// The broker setting named `name`.
 #[must_use]
 pub fn broker_key(name: &str) -> Option<&'static ConfigKey> {
-    broker_keys().iter().find(|key| key.name == name)
+    find(broker_keys(), name)
 }
 
 /// The group setting named `name`.
 #[must_use]
 pub fn group_key(name: &str) -> Option<&'static ConfigKey> {
-    group_keys().iter().find(|key| key.name == name)
+    find(group_keys(), name)
 }
 
 /// The client-metrics setting named `name`.
 #[must_use]
 pub fn client_metrics_key(name: &str) -> Option<&'static ConfigKey> {
-    client_metrics_keys().iter().find(|key| key.name == name)
+    find(client_metrics_keys(), name)
 }
+
+/// The tables are in the order of their names.
+fn find(keys: &'static [ConfigKey], name: &str) -> Option<&'static ConfigKey> {
+    keys.binary_search_by(|key| key.name.cmp(name)).ok().map(|index| &keys[index])
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use kalda_protocol::ErrorCode;
 use kalda_records::{BatchError, RecordError, ValidBatch};
-use kalda_replication::{Acks, Durability, Refused};
+use kalda_replication::{Acks, Durability};
 use kalda_storage::{AppendError, Appended};
 
 use super::waits::{PendingProduce, ProduceWait};
@@ -62,10 +62,12 @@ impl HostedPartition {
             .log
             .append_as_leader(batch, epoch, append.now_ms)
             .map_err(|error| self.append_failed(error))?;
-        let must_flush = state.on_appended(&append, &appended, size);
+        let next = state.on_appended(&append, &appended, size);
         drop(state);
-        if must_flush {
-            self.queue_flush();
+        match next {
+            Next::Nothing => {}
+            Next::Flush => self.queue_flush(),
+            Next::FlushInTime => self.directory().add_relaxed(self),
         }
         Ok(appended)
     }
@@ -92,8 +94,8 @@ impl HostedPartition {
 }
 
 impl State {
-    /// Moves on after an append; answers whether the flusher has to be told.
-    fn on_appended(&mut self, append: &Appending<'_>, appended: &Appended, size: usize) -> bool {
+    /// Moves on after an append; answers what it means for the disk.
+    fn on_appended(&mut self, append: &Appending<'_>, appended: &Appended, size: usize) -> Next {
         let end = appended.last_offset.plus(1);
         if !appended.is_duplicate {
             self.unseen.push_back((end, size));
@@ -105,14 +107,27 @@ impl State {
             let wait = ProduceWait::new(end, append.acks, append.request, append.slot);
             self.produce_waits.push(wait);
         }
+        let unflushed = log_end.0 - self.log.flushed_offset().0;
         match self.partition.durability() {
-            Durability::Fsync => self.log.flushed_offset() < log_end,
-            Durability::PageCache => {
-                self.unflushed_since_ms.get_or_insert(append.now_ms);
-                log_end.0 - self.log.flushed_offset().0 >= self.settings.log.flush_messages
+            _ if unflushed == 0 => Next::Nothing,
+            Durability::Fsync => Next::Flush,
+            Durability::PageCache if unflushed >= self.settings.log.flush_messages => Next::Flush,
+            Durability::PageCache if self.unflushed_since_ms.is_none() => {
+                self.unflushed_since_ms = Some(append.now_ms);
+                Next::FlushInTime
             }
+            Durability::PageCache => Next::Nothing,
         }
     }
+}
+
+/// What an append means for the disk.
+enum Next {
+    Nothing,
+    /// At once: somebody waits for it.
+    Flush,
+    /// When `flush.ms` is over.
+    FlushInTime,
 }
 
 fn invalid(error: BatchError) -> AppendRefused {
@@ -123,11 +138,10 @@ fn invalid(error: BatchError) -> AppendRefused {
         BatchError::MessageTooLarge { .. } | BatchError::DecompressedTooLarge { .. } => {
             ErrorCode::MessageTooLarge
         }
-        BatchError::UnknownCompression | BatchError::UnsupportedCompressionType => {
-            ErrorCode::UnsupportedCompressionType
-        }
-        BatchError::Undecodable(_) => ErrorCode::CorruptMessage,
-        BatchError::Count { .. }
+        BatchError::UnsupportedCompressionType => ErrorCode::UnsupportedCompressionType,
+        BatchError::UnknownCompression
+        | BatchError::Undecodable(_)
+        | BatchError::Count { .. }
         | BatchError::TrailingBytes
         | BatchError::ControlBatch
         | BatchError::Sequence { .. }
@@ -143,11 +157,4 @@ fn invalid(error: BatchError) -> AppendRefused {
         _ => Vec::new(),
     };
     AppendRefused { error: code, message, records }
-}
-
-/// What the wire says for a refusal that an append meets before any record is looked at.
-impl From<Refused> for AppendRefused {
-    fn from(cause: Refused) -> Self {
-        refused(cause).into()
-    }
 }

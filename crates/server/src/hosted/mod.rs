@@ -19,7 +19,7 @@ use kalda_model::{BrokerId, Offset, TopicId};
 use kalda_protocol::ErrorCode;
 use kalda_replication::{Effects, Partition, Refused};
 use kalda_storage::{Log, StorageError};
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 
 pub(crate) use append::{AppendRefused, Appending};
 pub(crate) use fetched::FetchedRecords;
@@ -36,7 +36,7 @@ pub(crate) struct HostedPartition {
     pub(crate) topic: Arc<str>,
     pub(crate) index: i32,
     pub(crate) topic_id: TopicId,
-    pub(crate) directory: Arc<DataDirectory>,
+    directory: RwLock<Arc<DataDirectory>>,
     local: BrokerId,
     /// Whether the flusher knows that there is something to flush.
     is_queued: AtomicBool,
@@ -70,7 +70,6 @@ impl HostedPartition {
         settings: Arc<TopicSettings>,
         registration: &PartitionRegistration,
     ) -> Arc<Self> {
-        let flushed = log.flushed_offset();
         let mut partition = Partition::new(local, settings.durability, log.log_end_offset());
         partition.on_settings(settings.durability, settings.min_insync_replicas);
         let state = State {
@@ -83,12 +82,17 @@ impl HostedPartition {
             unflushed_since_ms: None,
             gone: None,
         };
-        debug_assert!(flushed <= state.log.log_end_offset());
         let state = Mutex::new(state);
         let is_queued = AtomicBool::new(false);
+        let directory = RwLock::new(directory);
         let hosted = Self { topic, index, topic_id, directory, local, is_queued, state };
         hosted.on_metadata(registration);
         Arc::new(hosted)
+    }
+
+    /// The log directory that it lives in.
+    pub(crate) fn directory(&self) -> Arc<DataDirectory> {
+        Arc::clone(&self.directory.read())
     }
 
     /// The controller changed the partition's registration.
@@ -131,6 +135,11 @@ impl HostedPartition {
         }
     }
 
+    /// `file.delete.delay.ms`.
+    pub(crate) fn file_delete_delay_ms(&self) -> i64 {
+        self.state.lock().settings.log.file_delete_delay_ms
+    }
+
     /// Runs `work` on the log, for what neither appends nor fetches.
     pub(crate) fn with_log<T>(
         &self,
@@ -155,13 +164,13 @@ impl HostedPartition {
 
     /// A disk error of this partition's log: the whole directory goes offline.
     pub(crate) fn on_disk_error(&self, error: &StorageError) {
-        self.directory.fail(error);
+        self.directory().fail(error);
     }
 
     /// Asks the flusher of the directory to flush this partition, unless it was asked already.
     pub(crate) fn queue_flush(self: &Arc<Self>) {
         if !self.is_queued.swap(true, Ordering::AcqRel) {
-            self.directory.flusher.mark_dirty(Arc::clone(self) as _);
+            self.directory.read().flusher.mark_dirty(Arc::clone(self) as _);
         }
     }
 
@@ -189,6 +198,7 @@ impl State {
             });
         }
         let Some(high_watermark) = effects.high_watermark else { return };
+        self.log.on_high_watermark(high_watermark);
         let mut visible_bytes = 0;
         while let Some((end, bytes)) = self.unseen.front()
             && *end <= high_watermark

@@ -6,11 +6,11 @@
 use super::topic;
 use crate::config::ConfigKey;
 use crate::config::ConfigType::{Int, List};
-use crate::config::Valid::Any;
+use crate::config::Valid::{Any};
 
 #[rustfmt::skip]
 pub(super) static KEYS: &[ConfigKey] = &[
-    topic("interval.ms", Int, Some("300000"), Any, &[], ""),
-    topic("match", List, Some(""), Any, &[], ""),
-    topic("metrics", List, Some(""), Any, &[], ""),
+    topic("interval.ms", Int, Some("300000"), Any, &[], "How often matching clients push their metrics."),
+    topic("match", List, Some(""), Any, &[], "Patterns a client must match to be asked, as name=regex pairs; empty matches all."),
+    topic("metrics", List, Some(""), Any, &[], "Prefixes of the metrics asked for; empty asks for none, * for all."),
 ];

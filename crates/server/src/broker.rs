@@ -1,0 +1,250 @@
+//! What all connections and tasks of a broker share.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::Arc;
+
+use kalda_env::{Clock, Disk, Rng};
+use kalda_metadata::config::ConfigSources;
+use kalda_metadata::{BrokerRegistration, Image, TopicImage};
+use kalda_model::{BrokerEpoch, BrokerId, ClusterId};
+use kalda_protocol::ErrorCode;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::Notify;
+
+use crate::config::{AdvertisedHost, BrokerConfig, Listener};
+use crate::connection::{Peer, RequestMemory};
+use crate::directory::DataDirectory;
+use crate::handlers::fetch::FetchSessions;
+use crate::partitions::PartitionTable;
+use crate::producer_ids::ProducerIds;
+use crate::tasks::controller::ControllerHandle;
+
+/// The features that this binary can run: name, lowest and highest level. A feature is here once it
+/// is whole, for clients switch behaviour on it.
+pub(crate) const SUPPORTED_FEATURES: &[(&str, i16, i16)] = &[("metadata.version", 7, 27)];
+
+/// Limits that hold for every request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// `socket.request.max.bytes`.
+    pub(crate) frame_len_max: usize,
+    /// `fetch.max.bytes`.
+    pub(crate) fetch_max_bytes: usize,
+}
+
+/// A listener with the address that it got.
+#[derive(Clone, Debug)]
+pub(crate) struct BoundListener {
+    pub(crate) listener: Listener,
+    pub(crate) address: SocketAddr,
+}
+
+/// Time, chance and disk.
+#[derive(Clone, Debug)]
+pub(crate) struct World {
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
+    pub(crate) disk: Arc<dyn Disk>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Broker {
+    pub(crate) config: BrokerConfig,
+    pub(crate) node: BrokerId,
+    pub(crate) cluster_id: ClusterId,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) limits: Limits,
+    pub(crate) request_memory: Arc<RequestMemory>,
+    pub(crate) listeners: Vec<BoundListener>,
+    pub(crate) directories: Vec<Arc<DataDirectory>>,
+    pub(crate) partitions: PartitionTable,
+    pub(crate) controller: ControllerHandle,
+    pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) producer_ids: ProducerIds,
+    pub(crate) stop: Stop,
+    image: RwLock<Arc<Image>>,
+    epoch: AtomicI64,
+    warned_of_localhost: AtomicBool,
+}
+
+/// What a broker is made of before it shares it.
+pub(crate) struct Parts {
+    pub(crate) config: BrokerConfig,
+    pub(crate) cluster_id: ClusterId,
+    pub(crate) world: World,
+    pub(crate) listeners: Vec<BoundListener>,
+    pub(crate) directories: Vec<Arc<DataDirectory>>,
+    pub(crate) controller: ControllerHandle,
+    pub(crate) image: Image,
+    pub(crate) request_memory_max: usize,
+    pub(crate) stop: Stop,
+}
+
+impl Broker {
+    pub(crate) fn new(parts: Parts) -> Arc<Self> {
+        let Parts { config, world, .. } = parts;
+        let size = |name: &str| usize::try_from(config.number(name)).unwrap_or(0);
+        let limits = Limits {
+            frame_len_max: size("socket.request.max.bytes"),
+            fetch_max_bytes: size("fetch.max.bytes"),
+        };
+        let sessions = size("max.incremental.fetch.session.cache.slots");
+        Arc::new(Self {
+            node: config.node_id,
+            cluster_id: parts.cluster_id,
+            limits,
+            request_memory: RequestMemory::new(parts.request_memory_max),
+            listeners: parts.listeners,
+            directories: parts.directories,
+            partitions: PartitionTable::default(),
+            controller: parts.controller,
+            fetch_sessions: FetchSessions::new(sessions, Arc::clone(&world.rng)),
+            producer_ids: ProducerIds::default(),
+            stop: parts.stop,
+            image: RwLock::new(Arc::new(parts.image)),
+            epoch: AtomicI64::new(-1),
+            warned_of_localhost: AtomicBool::new(false),
+            config,
+            clock: world.clock,
+            rng: world.rng,
+            disk: world.disk,
+        })
+    }
+
+    /// The newest committed metadata.
+    pub(crate) fn image(&self) -> Arc<Image> {
+        Arc::clone(&self.image.read())
+    }
+
+    /// Lets everybody see `image`. Called by the controller loop, after its records are committed
+    /// and the partitions stand.
+    pub(crate) fn publish(&self, image: Image) {
+        *self.image.write() = Arc::new(image);
+    }
+
+    /// The epoch of this broker's registration.
+    pub(crate) fn epoch(&self) -> BrokerEpoch {
+        BrokerEpoch(self.epoch.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn set_epoch(&self, epoch: BrokerEpoch) {
+        self.epoch.store(epoch.0, Ordering::Release);
+    }
+
+    /// Where this broker finds its settings.
+    pub(crate) fn config_sources<'a>(&'a self, image: &'a Image) -> ConfigSources<'a> {
+        ConfigSources {
+            dynamic: &image.configs,
+            broker: self.node,
+            static_config: &self.config.values,
+        }
+    }
+
+    /// What a client is told to dial to reach `broker`: on its own listener, and as it dialled us
+    /// if nothing was configured.
+    pub(crate) fn endpoint_for(
+        &self,
+        peer: &Peer,
+        broker: &BrokerRegistration,
+    ) -> Option<(String, u16)> {
+        let bound = &self.listeners[peer.listener];
+        if broker.id != self.node {
+            let endpoint = broker.endpoint(&bound.listener.name)?;
+            return Some((endpoint.host.clone(), endpoint.port));
+        }
+        Some(match &bound.listener.advertised {
+            AdvertisedHost::AsDialled => (dialled_host(peer.local), peer.local.port()),
+            AdvertisedHost::Fixed { host, port } => {
+                self.warn_if_misled(peer, host);
+                (host.clone(), if *port == 0 { bound.address.port() } else { *port })
+            }
+        })
+    }
+
+    /// A client from elsewhere that is told "localhost" will dial itself: the classic mistake.
+    fn warn_if_misled(&self, peer: &Peer, host: &str) {
+        let is_local = host == "localhost" || host.starts_with("127.") || host == "::1";
+        if is_local
+            && !peer.remote.ip().to_canonical().is_loopback()
+            && !self.warned_of_localhost.swap(true, Ordering::AcqRel)
+        {
+            tracing::warn!(
+                "client {} is told to connect to `{host}`, which is itself: set `advertised.listeners` to an address that it can reach",
+                peer.remote
+            );
+        }
+    }
+
+    /// Why a partition that the metadata has is not hosted here.
+    pub(crate) fn why_not_hosted(&self, topic: &TopicImage, index: i32) -> ErrorCode {
+        let is_ours = |replicas: &[BrokerId]| replicas.contains(&self.node);
+        match topic.partitions.get(&index) {
+            Some(partition) if is_ours(&partition.replicas) => ErrorCode::KafkaStorageError,
+            Some(_) => ErrorCode::NotLeaderOrFollower,
+            None => ErrorCode::UnknownTopicOrPartition,
+        }
+    }
+
+    /// Ends when the broker is asked to stop.
+    pub(crate) async fn stopping(&self) {
+        self.stop.asked().await;
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stop.is_asked()
+    }
+}
+
+/// The host that a client must have dialled to come in at `local`.
+fn dialled_host(local: SocketAddr) -> String {
+    let ip = local.ip().to_canonical();
+    if ip.is_loopback() { "localhost".to_owned() } else { ip.to_string() }
+}
+
+/// The wish that the broker stops, and why. Cloned to whoever may wish it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stop {
+    shared: Arc<StopShared>,
+}
+
+#[derive(Debug, Default)]
+struct StopShared {
+    is_asked: AtomicBool,
+    asked: Notify,
+    reason: Mutex<Option<String>>,
+}
+
+impl Stop {
+    /// Asks for a stop; `failure` says why if it is not a wish but a need.
+    pub(crate) fn ask(&self, failure: Option<String>) {
+        let mut reason = self.shared.reason.lock();
+        if reason.is_none() {
+            *reason = failure;
+        }
+        drop(reason);
+        self.shared.is_asked.store(true, Ordering::Release);
+        self.shared.asked.notify_waiters();
+    }
+
+    pub(crate) fn is_asked(&self) -> bool {
+        self.shared.is_asked.load(Ordering::Acquire)
+    }
+
+    /// Why the broker cannot go on, if that is the case.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.shared.reason.lock().clone()
+    }
+
+    pub(crate) async fn asked(&self) {
+        loop {
+            let asked = self.shared.asked.notified();
+            if self.is_asked() {
+                return;
+            }
+            asked.await;
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! What the flusher of the log directory asks of a partition, and when it is asked to come.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use kalda_protocol::ErrorCode;
+use kalda_storage::{Flushable, Flushed, FlushWork, StorageError};
+
+use super::HostedPartition;
+
+impl Flushable for HostedPartition {
+    fn take_dirty(&self) -> Result<Option<FlushWork>, StorageError> {
+        // Cleared first: what is appended from here on asks for another pass.
+        self.is_queued.store(false, Ordering::Release);
+        let mut state = self.state.lock();
+        if state.gone.is_some() {
+            return Ok(None);
+        }
+        state.unflushed_since_ms = None;
+        state.log.take_dirty()
+    }
+
+    fn on_flushed(&self, done: Flushed) {
+        let mut state = self.state.lock();
+        let flushed = state.log.on_flushed(done);
+        let effects = state.partition.on_flushed(flushed);
+        state.perform(effects);
+    }
+
+    fn on_flush_error(&self, _error: &StorageError) {
+        self.state.lock().log.on_flush_error();
+        self.retire(ErrorCode::KafkaStorageError);
+    }
+}
+
+impl HostedPartition {
+    /// In page-cache mode: asks for a flush if the oldest unflushed record is older than
+    /// `flush.ms`. Answers when to look again.
+    pub(crate) fn flush_if_due(self: &Arc<Self>, now_ms: i64) -> Option<i64> {
+        let state = self.state.lock();
+        let due_ms = state.unflushed_since_ms?.saturating_add(state.settings.log.flush_ms);
+        drop(state);
+        if due_ms > now_ms {
+            return Some(due_ms);
+        }
+        self.queue_flush();
+        None
+    }
+}

@@ -1,0 +1,178 @@
+//! What has to be done from time to time: retention, rolling by age, removal of what was deleted,
+//! checkpoints, and the flushes of page-cache mode.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kalda_model::{Offset, TopicPartition};
+use kalda_storage::{Checkpoint, StorageError};
+
+use crate::broker::Broker;
+use crate::directory::DataDirectory;
+
+/// How often it looks whether something is due. It touches partitions only when it is.
+const TICK: Duration = Duration::from_secs(1);
+
+/// When each of the duties is due next, on the monotonic clock.
+struct Due {
+    retention_ms: i64,
+    checkpoint_ms: i64,
+}
+
+/// Runs until the broker stops.
+pub(crate) async fn run(broker: Arc<Broker>) {
+    let mut due = Due { retention_ms: 0, checkpoint_ms: 0 };
+    let now_ms = broker.clock.monotonic_ms();
+    due.retention_ms = now_ms + broker.config.number("log.initial.task.delay.ms");
+    due.checkpoint_ms = now_ms + checkpoint_interval_ms(&broker);
+    remove_deleted(&broker).await;
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(TICK) => {}
+            () = broker.stopping() => return,
+        }
+        tick(&broker, &mut due).await;
+    }
+}
+
+fn checkpoint_interval_ms(broker: &Broker) -> i64 {
+    broker.config.number("log.flush.offset.checkpoint.interval.ms")
+}
+
+async fn tick(broker: &Arc<Broker>, due: &mut Due) {
+    let now_ms = broker.clock.monotonic_ms();
+    flush_relaxed(broker);
+    if now_ms >= due.retention_ms {
+        due.retention_ms = now_ms + broker.config.number("log.retention.check.interval.ms");
+        clean(broker).await;
+    }
+    if now_ms >= due.checkpoint_ms {
+        due.checkpoint_ms = now_ms + checkpoint_interval_ms(broker);
+        for directory in &broker.directories {
+            if let Err(error) = write_checkpoints(directory) {
+                directory.fail(&error);
+            }
+        }
+    }
+    remove_files(broker);
+}
+
+/// Page-cache mode: flushes what has waited for `flush.ms`.
+fn flush_relaxed(broker: &Arc<Broker>) {
+    let now_ms = broker.clock.wall_ms();
+    for directory in &broker.directories {
+        for partition in directory.take_relaxed() {
+            if partition.flush_if_due(now_ms).is_some() {
+                directory.add_relaxed(&partition);
+            }
+        }
+    }
+}
+
+/// Retention by time, size and start offset, and rolling by age, for every partition.
+async fn clean(broker: &Arc<Broker>) {
+    let now_ms = broker.clock.wall_ms();
+    for partition in broker.partitions.all() {
+        let cleaned = partition.with_log(|log, state| {
+            log.roll_if_needed(now_ms)?;
+            log.expire_producers(now_ms);
+            if !log.config().cleanup_policy.delete {
+                // A compacted log still drops what DeleteRecords asked for.
+                return Ok(Vec::new());
+            }
+            log.retain(now_ms, state.high_watermark())
+        });
+        match cleaned {
+            Ok(Ok(gone)) => {
+                for (segment, reason) in gone {
+                    tracing::info!(
+                        "deleted segment {} of {}-{} ({} bytes): {reason:?}",
+                        segment.base_offset,
+                        partition.topic,
+                        partition.index,
+                        segment.size
+                    );
+                }
+                partition.directory().note_removal();
+            }
+            Ok(Err(error)) => partition.directory().fail(&error),
+            Err(_retired) => {}
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Removes files whose `file.delete.delay.ms` is over, and the directories of deleted topics.
+fn remove_files(broker: &Arc<Broker>) {
+    let now_ms = broker.clock.wall_ms();
+    for directory in broker.directories.iter().filter(|directory| directory.take_removal_note()) {
+        let mut is_more_to_come = false;
+        for partition in directory.hosted() {
+            let removed = partition.with_log(|log, _| {
+                log.remove_doomed(now_ms)?;
+                Ok::<_, StorageError>(log.next_removal_ms().is_some())
+            });
+            match removed {
+                Ok(Ok(more)) => is_more_to_come |= more,
+                Ok(Err(error)) => directory.fail(&error),
+                Err(_retired) => {}
+            }
+        }
+        if is_more_to_come {
+            directory.note_removal();
+        }
+    }
+    for directory in &broker.directories {
+        for path in directory.take_deleted_before(now_ms) {
+            if let Err(error) = directory.storage.remove_deleted(&path) {
+                directory.fail(&error);
+            }
+        }
+    }
+}
+
+/// Removes what an earlier life had deleted and not yet removed.
+async fn remove_deleted(broker: &Arc<Broker>) {
+    for directory in &broker.directories {
+        let leftover: Vec<PathBuf> = match directory.storage.partitions() {
+            Ok(found) => found.deleted,
+            Err(error) => {
+                directory.fail(&error);
+                continue;
+            }
+        };
+        for path in leftover {
+            if let Err(error) = directory.storage.remove_deleted(&path) {
+                directory.fail(&error);
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+/// Writes the recovery points, high watermarks and log starts of one directory.
+pub(crate) fn write_checkpoints(directory: &DataDirectory) -> Result<(), StorageError> {
+    let mut recovery_points = BTreeMap::new();
+    let mut high_watermarks = BTreeMap::new();
+    let mut log_starts = BTreeMap::new();
+    for partition in directory.hosted() {
+        let name = TopicPartition::new(Arc::clone(&partition.topic), partition.index);
+        let seen = partition.with_log(|log, state| {
+            let first_segment = log.segments().next().map_or(Offset::ZERO, |first| first.base_offset);
+            let is_moved = log.log_start_offset() > first_segment;
+            let log_start = is_moved.then(|| log.log_start_offset());
+            (log.flushed_offset(), state.high_watermark(), log_start)
+        });
+        let Ok((flushed, high_watermark, log_start)) = seen else { continue };
+        recovery_points.insert(name.clone(), flushed);
+        high_watermarks.insert(name.clone(), high_watermark);
+        if let Some(log_start) = log_start {
+            log_starts.insert(name, log_start);
+        }
+    }
+    directory.storage.store_checkpoint(Checkpoint::RecoveryPoint, &recovery_points)?;
+    directory.storage.store_checkpoint(Checkpoint::HighWatermark, &high_watermarks)?;
+    directory.storage.store_checkpoint(Checkpoint::LogStart, &log_starts)
+}

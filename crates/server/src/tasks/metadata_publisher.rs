@@ -1,0 +1,145 @@
+//! From one image to the next: logs are made, retired, moved to other settings; then everybody sees
+//! it (`BrokerMetadataPublisher`).
+
+use std::sync::Arc;
+
+use kalda_metadata::{Changes, ConfigResource, Image, ResourceType, TopicChange, TopicImage};
+use kalda_model::TopicPartition;
+use kalda_protocol::ErrorCode;
+use kalda_storage::{Log, StorageError};
+
+use crate::broker::Broker;
+use crate::config::topic_settings::TopicSettings;
+use crate::directory::DataDirectory;
+use crate::hosted::HostedPartition;
+
+/// Partitions that are made between two turns of other tasks.
+const PARTITIONS_PER_TURN: usize = 64;
+
+/// Makes this broker be what `image` says after `changes`, then publishes it.
+pub(crate) async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
+    let mut made = 0;
+    for (id, change) in &changes.topics {
+        match change {
+            TopicChange::Removed(topic) => delete_topic(broker, topic),
+            TopicChange::Changed(indexes) => {
+                let Some(topic) = image.topics.by_id(*id) else { continue };
+                let settings = settings(broker, image, &topic.name);
+                for index in indexes {
+                    apply_partition(broker, topic, *index, &settings);
+                    made += 1;
+                    if made % PARTITIONS_PER_TURN == 0 {
+                        tokio::task::yield_now().await;
+                    }
+                }
+            }
+        }
+    }
+    apply_settings(broker, image, changes);
+    broker.publish(image.clone());
+}
+
+fn apply_settings(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
+    let of_brokers = |resource: &ConfigResource| resource.kind == ResourceType::Broker;
+    let topics: Vec<_> = if changes.configs.iter().any(of_brokers) {
+        image.topics.iter().collect()
+    } else {
+        let names = changes.configs.iter().filter(|changed| changed.kind == ResourceType::Topic);
+        names.filter_map(|changed| image.topics.by_name(&changed.name)).collect()
+    };
+    for topic in topics {
+        let settings = settings(broker, image, &topic.name);
+        for partition in broker.partitions.of_topic(topic.id) {
+            partition.on_settings(Arc::clone(&settings));
+        }
+    }
+}
+
+/// The settings of a topic under `image`.
+pub(crate) fn settings(broker: &Broker, image: &Image, topic: &str) -> Arc<TopicSettings> {
+    let expiration_ms = broker.config.number("producer.id.expiration.ms");
+    TopicSettings::resolve(image, broker.config_sources(image), topic, expiration_ms)
+}
+
+fn apply_partition(
+    broker: &Arc<Broker>,
+    topic: &TopicImage,
+    index: i32,
+    settings: &Arc<TopicSettings>,
+) {
+    let registration = &topic.partitions[&index];
+    if let Some(hosted) = broker.partitions.find(topic.id, index) {
+        hosted.on_metadata(registration);
+        return;
+    }
+    if !registration.replicas.contains(&broker.node) {
+        return;
+    }
+    let Some(directory) = emptiest(&broker.directories) else { return };
+    match make(broker, directory, topic, index, settings) {
+        Ok(hosted) => broker.partitions.insert(hosted),
+        Err(error) => directory.fail(&error),
+    }
+}
+
+/// The directory with the fewest partitions, as Kafka chooses.
+fn emptiest(directories: &[Arc<DataDirectory>]) -> Option<&Arc<DataDirectory>> {
+    let online = directories.iter().filter(|directory| !directory.storage.is_offline());
+    online.min_by_key(|directory| directory.partition_count())
+}
+
+fn make(
+    broker: &Arc<Broker>,
+    directory: &Arc<DataDirectory>,
+    topic: &TopicImage,
+    index: i32,
+    settings: &Arc<TopicSettings>,
+) -> Result<Arc<HostedPartition>, StorageError> {
+    let partition = TopicPartition::new(Arc::clone(&topic.name), index);
+    let path = directory.storage.partition_dir(&partition);
+    let now_ms = broker.clock.wall_ms();
+    let log =
+        Log::create(&broker.disk, &path, Arc::clone(&settings.log), Some(topic.id), now_ms)?;
+    Ok(host(broker, directory, topic, index, log, Arc::clone(settings)))
+}
+
+/// Puts a log that is open to service.
+pub(crate) fn host(
+    broker: &Arc<Broker>,
+    directory: &Arc<DataDirectory>,
+    topic: &TopicImage,
+    index: i32,
+    log: Log,
+    settings: Arc<TopicSettings>,
+) -> Arc<HostedPartition> {
+    let hosted = HostedPartition::new(
+        Arc::clone(&topic.name),
+        index,
+        topic.id,
+        Arc::clone(directory),
+        broker.node,
+        log,
+        settings,
+        &topic.partitions[&index],
+    );
+    directory.add(&hosted);
+    hosted
+}
+
+/// Takes a topic out of service. Its directories are renamed at once, so that the name is free, and
+/// removed by the housekeeping once readers had their time.
+fn delete_topic(broker: &Arc<Broker>, topic: &TopicImage) {
+    for partition in broker.partitions.remove_topic(topic.id) {
+        partition.retire(ErrorCode::UnknownTopicOrPartition);
+        let unique = kalda_model::Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng));
+        let name = TopicPartition::new(Arc::clone(&topic.name), partition.index);
+        let directory = partition.directory();
+        match directory.storage.rename_for_delete(&name, unique) {
+            Ok(path) => {
+                let delay_ms = partition.file_delete_delay_ms();
+                directory.add_deleted(path, broker.clock.wall_ms().saturating_add(delay_ms));
+            }
+            Err(error) => directory.fail(&error),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! The loops that run beside the connections.
+
+pub(crate) mod controller;
+pub(crate) mod housekeeping;
+pub(crate) mod metadata_publisher;
