@@ -1,6 +1,8 @@
 //! Bytes spelled out by hand, where the oracle has no version or the layout bites: the legacy
 //! versions, ApiVersions, tagged fields, and the rules of what a version cannot carry.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use bytes::{Bytes, BytesMut};
 use kalda_protocol::messages::alter_replica_log_dirs::{
     AlterReplicaLogDir, AlterReplicaLogDirsRequest,

@@ -1,6 +1,8 @@
 //! Bytes that nobody honest would send: decoding must end in a value or an error, never in a panic,
 //! and never take memory on the word of a length.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use bytes::{BufMut, Bytes, BytesMut};
 use kalda_protocol::messages::metadata::MetadataRequest;
 use kalda_protocol::stored::raft::ControlRecord;

@@ -1,6 +1,8 @@
 //! Every API in every version against the crate `kafka-protocol`, which was written by others from
 //! the same schemas: what one encodes the other must read, and write again byte for byte.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fmt::Debug;
 
 use bytes::BytesMut;

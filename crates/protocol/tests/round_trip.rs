@@ -1,5 +1,7 @@
 //! Every message and stored record, in every version of its own, through its bytes and back.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::fmt::Debug;
 
 use bytes::{Bytes, BytesMut};
