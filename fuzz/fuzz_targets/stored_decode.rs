@@ -19,17 +19,23 @@ macro_rules! decode_values {
     }};
 }
 
+fn rewrite_metadata(record: &MetadataRecord, version: i16) {
+    let value = record.encode_value_in(version).expect("what was decoded encodes");
+    let again = MetadataRecord::decode_value(value.clone()).expect("what was encoded decodes");
+    assert_eq!(again.encode_value_in(version), Ok(value));
+}
+
 fuzz_target!(|data: &[u8]| {
     let mut input = Bytes::copy_from_slice(data);
     let Ok(log) = input.try_get_u8() else { return };
     match log % 5 {
         0 => {
             if let Ok(record) = MetadataRecord::decode_value(input.clone()) {
-                let version = i16::from(input[2]);
-                let value = record.encode_value_in(version).expect("what was decoded encodes");
-                let again = MetadataRecord::decode_value(value.clone());
-                let again = again.expect("what was encoded decodes").encode_value_in(version);
-                assert_eq!(again, Ok(value));
+                // The version is the third number of the frame; a number may be written longer
+                // than it need be, and then its place is not worth finding.
+                if input[..3].iter().all(|byte| *byte < 0x80) {
+                    rewrite_metadata(&record, i16::from(input[2]));
+                }
             }
         }
         1 => {
