@@ -7,9 +7,6 @@ use std::fmt;
 
 use crate::ApiKey;
 
-/// Where most of the exceptions live; the table's names are relative to its parent.
-const EXCEPTION_PACKAGE: &str = "org.apache.kafka.common.";
-
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Retry {
     Retriable,
@@ -19,6 +16,7 @@ enum Retry {
 /// What the table says about one code.
 struct Row {
     name: &'static str,
+    /// Full name of the class.
     exception: &'static str,
     retry: Retry,
     message: &'static str,
@@ -54,7 +52,7 @@ macro_rules! define_error_code {
                 match self {
                     $(Self::$variant => Row {
                         name: $name,
-                        exception: $exception,
+                        exception: concat!("org.apache.kafka.common.", $exception),
                         retry: Retry::$retry,
                         message: $message,
                     },)*
@@ -370,14 +368,8 @@ impl ErrorCode {
 
     /// The full name of the Java exception that tools print; `None` where there is no error.
     #[must_use]
-    pub fn exception_name(self) -> Option<String> {
-        self.is_error().then(|| format!("{EXCEPTION_PACKAGE}{}", self.row().exception))
-    }
-}
-
-impl Default for ErrorCode {
-    fn default() -> Self {
-        Self::None
+    pub const fn exception_name(self) -> Option<&'static str> {
+        if self.is_error() { Some(self.row().exception) } else { None }
     }
 }
 
@@ -433,11 +425,11 @@ mod tests {
         assert_eq!((error.code(), error.name()), (36, "TOPIC_ALREADY_EXISTS"));
         assert_eq!(error.message(), "Topic with this name already exists.");
         assert_eq!(
-            error.exception_name().as_deref(),
+            error.exception_name(),
             Some("org.apache.kafka.common.errors.TopicExistsException")
         );
         assert_eq!(
-            ErrorCode::InvalidRecord.exception_name().as_deref(),
+            ErrorCode::InvalidRecord.exception_name(),
             Some("org.apache.kafka.common.InvalidRecordException")
         );
         assert_eq!(ErrorCode::None.exception_name(), None);

@@ -458,3 +458,65 @@ impl<T: Field> Nullable for Vec<T> {
         Ok(Some(elements))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CLASSIC: Version = Version { number: 0, flexible: false };
+    const FLEXIBLE: Version = Version { number: 0, flexible: true };
+
+    fn read<T: Field>(bytes: &[u8], version: Version) -> Result<(T, usize), DecodeError> {
+        let mut input = Bytes::copy_from_slice(bytes);
+        T::read(&mut input, version).map(|value| (value, input.len()))
+    }
+
+    #[test]
+    fn varints_round_trip_and_stay_within_32_bits() {
+        for value in [0, 1, 0x7f, 0x80, 0x3fff, 0x4000, 0x1f_ffff, 0x0fff_ffff, u32::MAX] {
+            let mut bytes = BytesMut::new();
+            write_uvarint(value, &mut bytes);
+            let mut input = bytes.freeze();
+            assert_eq!(read_uvarint(&mut input), Ok(value));
+            assert!(input.is_empty());
+        }
+        let varint = |bytes: &'static [u8]| read_uvarint(&mut Bytes::from_static(bytes));
+        assert_eq!(varint(&[0xff, 0xff, 0xff, 0xff, 0x0f]), Ok(u32::MAX));
+        assert_eq!(varint(&[0xff, 0xff, 0xff, 0xff, 0x10]), Err(DecodeError::Varint));
+        assert_eq!(varint(&[0xff, 0xff, 0xff, 0xff, 0xff, 0x01]), Err(DecodeError::Varint));
+        assert!(varint(&[0x80, 0x80]).is_err());
+        // Longer than need be, as Kafka reads it too.
+        assert_eq!(varint(&[0x81, 0x80, 0x00]), Ok(1));
+    }
+
+    #[test]
+    fn null_and_empty_are_told_apart_in_both_forms() {
+        assert_eq!(read::<Option<String>>(&[0xff, 0xff], CLASSIC), Ok((None, 0)));
+        assert_eq!(read::<Option<String>>(&[0], FLEXIBLE), Ok((None, 0)));
+        assert_eq!(read::<Option<String>>(&[0, 0], CLASSIC), Ok((Some(String::new()), 0)));
+        assert_eq!(read::<Option<String>>(&[1], FLEXIBLE), Ok((Some(String::new()), 0)));
+        assert_eq!(read::<Option<Vec<i32>>>(&[0xff; 4], CLASSIC), Ok((None, 0)));
+        assert_eq!(read::<Option<Bytes>>(&[1, 9], FLEXIBLE), Ok((Some(Bytes::new()), 1)));
+        assert_eq!(read::<String>(&[0], FLEXIBLE), Err(DecodeError::Null));
+        assert_eq!(read::<Vec<i32>>(&[0xff; 4], CLASSIC), Err(DecodeError::Null));
+        assert_eq!(read::<Bytes>(&[0xff; 4], CLASSIC), Err(DecodeError::Null));
+    }
+
+    #[test]
+    fn an_array_reserves_little_on_the_word_of_its_length() {
+        // A length that the input could just hold if every element took one byte.
+        let mut bytes = BytesMut::from(&1_000_000i32.to_be_bytes()[..]);
+        bytes.resize(1_000_004, 0);
+        assert!(read::<Vec<Uuid>>(&bytes, CLASSIC).is_err());
+        let mut bytes = BytesMut::from(&3i32.to_be_bytes()[..]);
+        bytes.resize(1000, 0);
+        let (three, rest) = read::<Vec<i16>>(&bytes, CLASSIC).unwrap();
+        assert_eq!((three.len(), rest), (3, 990));
+        assert!(three.capacity() < 16);
+    }
+
+    #[test]
+    fn a_string_that_is_not_utf8_is_an_error() {
+        assert_eq!(read::<String>(&[0, 2, 0xc3, 0x28], CLASSIC), Err(DecodeError::Utf8));
+    }
+}
