@@ -4,6 +4,8 @@
 //! clock, knows no socket: it takes validated batches and hands out file ranges.
 
 mod entry_file;
+#[cfg(test)]
+mod fault_disk;
 mod hop;
 mod names;
 mod segment;

@@ -1,9 +1,12 @@
 //! The names of the files of a partition's directory.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use kalda_env::Disk;
+
+use crate::error::StorageError;
 
 pub(crate) const LOG: &str = "log";
 pub(crate) const INDEX: &str = "index";
@@ -24,7 +27,30 @@ pub(crate) struct Home {
     pub(crate) dir: PathBuf,
 }
 
+/// One file of a segment. Its path is only built when it is opened, or when it fails.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct At<'a> {
+    pub(crate) home: &'a Home,
+    base: i64,
+    kind: &'static str,
+}
+
+impl At<'_> {
+    pub(crate) fn path(&self) -> PathBuf {
+        self.home.path(self.base, self.kind)
+    }
+
+    pub(crate) fn failed(&self, source: io::Error) -> StorageError {
+        StorageError::Disk { path: self.path(), source }
+    }
+}
+
 impl Home {
+    /// The file of `kind` of the segment that begins at `base`.
+    pub(crate) fn at(&self, base: i64, kind: &'static str) -> At<'_> {
+        At { home: self, base, kind }
+    }
+
     /// The file of the segment that begins at `base`.
     pub(crate) fn path(&self, base: i64, kind: &str) -> PathBuf {
         self.dir.join(file_name(base, kind))

@@ -77,6 +77,9 @@ impl Segment {
         let file = home.disk.open(&path, OpenMode::Create).map_err(StorageError::disk(&path))?;
         file.set_len(0).map_err(StorageError::disk(&path))?;
         let mut segment = Self::existing(base, 0, now_ms);
+        segment.offsets = EntryFile::fresh();
+        segment.times = EntryFile::fresh();
+        segment.txns = EntryFile::fresh();
         segment.file = OnceLock::from(file);
         segment.newest = OnceLock::from(Newest::NONE);
         Ok(segment)
@@ -87,8 +90,9 @@ impl Segment {
         if let Some(file) = self.file.get() {
             return Ok(file);
         }
-        let path = home.path(self.base, LOG);
-        let file = home.disk.open(&path, OpenMode::ReadWrite).map_err(StorageError::disk(&path))?;
+        let at = home.at(self.base, LOG);
+        let file =
+            home.disk.open(&at.path(), OpenMode::ReadWrite).map_err(|error| at.failed(error))?;
         Ok(self.file.get_or_init(|| file))
     }
 
@@ -130,14 +134,13 @@ impl Segment {
 
     /// A batch's position from which the batch that holds `offset` can be reached by hopping.
     fn position_before(&self, home: &Home, offset: i64) -> Result<u64, StorageError> {
-        let path = home.path(self.base, INDEX);
-        let disk = &*home.disk;
+        let at = home.at(self.base, INDEX);
         let relative = offset - self.base;
-        let after = self.offsets.partition_point(disk, &path, |entry| {
+        let after = self.offsets.partition_point(at, |entry| {
             i64::from(OffsetEntry::decode(entry).relative_offset) <= relative
         })?;
         let Some(index) = after.checked_sub(1) else { return Ok(0) };
-        Ok(OffsetEntry::decode(&self.offsets.entry(disk, &path, index)?).position as u64)
+        Ok(OffsetEntry::decode(&self.offsets.entry(at, index)?).position as u64)
     }
 
     /// The end of the last whole batch that ends at or before `limit`, hopping from `start` on.
@@ -147,14 +150,13 @@ impl Segment {
         start: u64,
         limit: u64,
     ) -> Result<u64, StorageError> {
-        let path = home.path(self.base, INDEX);
-        let disk = &*home.disk;
-        let after = self.offsets.partition_point(disk, &path, |entry| {
-            OffsetEntry::decode(entry).position as u64 <= limit
-        })?;
+        let at = home.at(self.base, INDEX);
+        let after = self
+            .offsets
+            .partition_point(at, |entry| OffsetEntry::decode(entry).position as u64 <= limit)?;
         let mut end = start;
         if let Some(index) = after.checked_sub(1) {
-            let entry = OffsetEntry::decode(&self.offsets.entry(disk, &path, index)?);
+            let entry = OffsetEntry::decode(&self.offsets.entry(at, index)?);
             end = end.max(entry.position as u64);
         }
         let mut hops = self.hops(home, end)?;
@@ -183,12 +185,10 @@ impl Segment {
     }
 
     fn last_time_entry(&self, home: &Home) -> Result<Option<TimeEntry>, StorageError> {
-        let path = home.path(self.base, TIME_INDEX);
-        match self.times.len(&*home.disk, &path)?.checked_sub(1) {
+        let at = home.at(self.base, TIME_INDEX);
+        match self.times.len(at)?.checked_sub(1) {
             None => Ok(None),
-            Some(last) => {
-                self.times.entry(&*home.disk, &path, last).map(|e| Some(TimeEntry::decode(&e)))
-            }
+            Some(last) => self.times.entry(at, last).map(|e| Some(TimeEntry::decode(&e))),
         }
     }
 
@@ -198,13 +198,12 @@ impl Segment {
         home: &Home,
         timestamp: i64,
     ) -> Result<u64, StorageError> {
-        let path = home.path(self.base, TIME_INDEX);
-        let disk = &*home.disk;
+        let at = home.at(self.base, TIME_INDEX);
         let after = self
             .times
-            .partition_point(disk, &path, |entry| TimeEntry::decode(entry).timestamp < timestamp)?;
+            .partition_point(at, |entry| TimeEntry::decode(entry).timestamp < timestamp)?;
         let Some(index) = after.checked_sub(1) else { return Ok(0) };
-        let entry = TimeEntry::decode(&self.times.entry(disk, &path, index)?);
+        let entry = TimeEntry::decode(&self.times.entry(at, index)?);
         self.position_before(home, self.base + i64::from(entry.relative_offset))
     }
 
@@ -221,14 +220,13 @@ impl Segment {
     /// Does beforehand what could fail in [`Segment::on_appended`].
     pub(crate) fn prepare(&mut self, home: &Home) -> Result<(), StorageError> {
         self.newest(home)?;
-        let disk = &*home.disk;
-        self.offsets.make_room(disk, &home.path(self.base, INDEX))?;
-        self.times.make_room(disk, &home.path(self.base, TIME_INDEX))
+        self.offsets.make_room(home.at(self.base, INDEX))?;
+        self.times.make_room(home.at(self.base, TIME_INDEX))
     }
 
     /// How many bytes its offset index has.
     pub(crate) fn index_bytes(&self, home: &Home) -> Result<u64, StorageError> {
-        let entries = self.offsets.len(&*home.disk, &home.path(self.base, INDEX))?;
+        let entries = self.offsets.len(home.at(self.base, INDEX))?;
         Ok((entries * OffsetEntry::BYTES) as u64)
     }
 
@@ -266,17 +264,16 @@ impl Segment {
     /// Notes an aborted transaction, written at once: there are few.
     pub(crate) fn on_aborted(&mut self, home: &Home, txn: AbortedTxn) -> Result<(), StorageError> {
         self.txns.push(txn.encode());
-        self.txns.write_out(&*home.disk, &home.path(self.base, TXN_INDEX))
+        self.txns.write_out(home.at(self.base, TXN_INDEX))
     }
 
     /// The aborted transactions whose markers it holds.
     pub(crate) fn aborted(&self, home: &Home) -> Result<Vec<AbortedTxn>, StorageError> {
-        let path = home.path(self.base, TXN_INDEX);
-        let disk = &*home.disk;
+        let at = home.at(self.base, TXN_INDEX);
         let mut aborted = Vec::new();
-        for index in 0..self.txns.len(disk, &path)? {
-            let entry = AbortedTxn::decode(&self.txns.entry(disk, &path, index)?);
-            aborted.push(entry.ok_or_else(|| StorageError::corrupt(&path, "unknown version"))?);
+        for index in 0..self.txns.len(at)? {
+            let entry = AbortedTxn::decode(&self.txns.entry(at, index)?);
+            aborted.push(entry.ok_or_else(|| StorageError::corrupt(at.path(), "unknown version"))?);
         }
         Ok(aborted)
     }
@@ -287,9 +284,8 @@ impl Segment {
         let mut newest = self.newest(home)?;
         self.index_time(&mut newest);
         self.newest = OnceLock::from(newest);
-        let disk = &*home.disk;
-        self.offsets.write_out(disk, &home.path(self.base, INDEX))?;
-        self.times.write_out(disk, &home.path(self.base, TIME_INDEX))?;
+        self.offsets.write_out(home.at(self.base, INDEX))?;
+        self.times.write_out(home.at(self.base, TIME_INDEX))?;
         let indexes = [self.offsets.file(), self.times.file(), self.txns.file()];
         let mut files = vec![Arc::clone(self.file(home)?)];
         files.extend(indexes.into_iter().flatten().cloned());
@@ -303,26 +299,25 @@ impl Segment {
         position: u64,
         offset: i64,
     ) -> Result<(), StorageError> {
-        let path = home.path(self.base, LOG);
-        self.file(home)?.set_len(position).map_err(StorageError::disk(&path))?;
+        let at = home.at(self.base, LOG);
+        self.file(home)?.set_len(position).map_err(|error| at.failed(error))?;
         self.size = position;
-        let disk = &*home.disk;
         let relative = offset - self.base;
-        let path = home.path(self.base, INDEX);
-        let keep = self.offsets.partition_point(disk, &path, |entry| {
-            (OffsetEntry::decode(entry).position as u64) < position
-        })?;
-        self.offsets.truncate(disk, &path, keep)?;
-        let path = home.path(self.base, TIME_INDEX);
-        let keep = self.times.partition_point(disk, &path, |entry| {
+        let at = home.at(self.base, INDEX);
+        let keep = self
+            .offsets
+            .partition_point(at, |entry| (OffsetEntry::decode(entry).position as u64) < position)?;
+        self.offsets.truncate(at, keep)?;
+        let at = home.at(self.base, TIME_INDEX);
+        let keep = self.times.partition_point(at, |entry| {
             i64::from(TimeEntry::decode(entry).relative_offset) < relative
         })?;
-        self.times.truncate(disk, &path, keep)?;
-        let path = home.path(self.base, TXN_INDEX);
-        let keep = self.txns.partition_point(disk, &path, |entry| {
+        self.times.truncate(at, keep)?;
+        let at = home.at(self.base, TXN_INDEX);
+        let keep = self.txns.partition_point(at, |entry| {
             AbortedTxn::decode(entry).is_some_and(|txn| txn.last_offset.0 < offset)
         })?;
-        self.txns.truncate(disk, &path, keep)?;
+        self.txns.truncate(at, keep)?;
         if position == 0 {
             self.first_timestamp = OnceLock::new();
         }
@@ -351,10 +346,9 @@ impl Segment {
 
     /// Empties the indexes, to be filled anew by a scan.
     pub(crate) fn clear_indexes(&mut self, home: &Home) -> Result<(), StorageError> {
-        let disk = &*home.disk;
-        self.offsets.clear(disk, &home.path(self.base, INDEX))?;
-        self.times.clear(disk, &home.path(self.base, TIME_INDEX))?;
-        self.txns.clear(disk, &home.path(self.base, TXN_INDEX))?;
+        self.offsets.clear(home.at(self.base, INDEX))?;
+        self.times.clear(home.at(self.base, TIME_INDEX))?;
+        self.txns.clear(home.at(self.base, TXN_INDEX))?;
         self.newest = OnceLock::from(Newest::NONE);
         self.first_timestamp = OnceLock::new();
         self.unindexed = 0;

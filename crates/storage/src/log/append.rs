@@ -6,7 +6,8 @@
 use bytes::Bytes;
 use kalda_model::{LeaderEpoch, Offset};
 use kalda_records::{
-    BatchError, BatchHeader, BatchIter, BatchView, EndTxnMarker, TimestampType, ValidBatch,
+    BatchError, BatchHeader, BatchIter, BatchView, EndTxnMarker, MalformedBatch, TimestampType,
+    ValidBatch,
 };
 
 use crate::error::{AppendError, StorageError};
@@ -96,8 +97,15 @@ impl Log {
     /// the disk failed.
     pub fn append_as_follower(&mut self, bytes: &[u8], now_ms: i64) -> Result<Offset, AppendError> {
         let mut expected = self.log_end;
+        let mut whole = 0;
         for batch in BatchIter::new(bytes) {
-            let view = batch.map_err(AppendError::Malformed)?;
+            let view = match batch {
+                Ok(view) => view,
+                // A leader that counts bytes cuts the last batch; the next fetch brings it whole.
+                Err(MalformedBatch::Incomplete { .. }) if whole > 0 => break,
+                Err(error) => return Err(AppendError::Malformed(error)),
+            };
+            whole += view.size();
             if !view.is_intact() {
                 let (stored, computed) = (view.crc(), view.computed_crc());
                 return Err(BatchError::CorruptMessage { stored, computed }.into());
@@ -110,6 +118,7 @@ impl Log {
             }
             expected = view.next_offset().0;
         }
+        let bytes = &bytes[..whole];
         let mut run = Run::default();
         for batch in BatchIter::new(bytes) {
             let view = batch.map_err(AppendError::Malformed)?;
@@ -190,10 +199,10 @@ impl Log {
         if self.is_poisoned {
             return Err(self.poisoned());
         }
-        let home = self.home.clone();
+        let home = &self.home;
         let segment = self.segments.last_mut().expect("a log has a segment");
-        segment.prepare(&home)?;
-        let file = segment.file(&home)?;
+        segment.prepare(home)?;
+        let file = segment.file(home)?;
         let mut position = segment.size;
         if let Err(error) = file.write_all_parts_at(parts, position) {
             self.is_poisoned = file.set_len(position).is_err();

@@ -133,8 +133,28 @@ impl Log {
         }
         log.epochs.truncate_from_end(Offset(log.log_end));
         log.epochs.truncate_from_start(Offset(log.log_start));
+        log.drop_stray_snapshots(&listing.snapshots)?;
         log.unsynced = Unsynced::flushed_up_to(log.log_end);
+        if clean_end.is_none() {
+            log.unsynced.on_epochs_changed();
+        }
         Ok((log, report))
+    }
+
+    /// Snapshots that earlier closes left between segments; the newest one is of use.
+    fn drop_stray_snapshots(&self, snapshots: &[i64]) -> Result<(), StorageError> {
+        let older = snapshots.split_last().map_or(&[][..], |(_, older)| older);
+        let is_base = |offset: &i64| self.segments.iter().any(|segment| segment.base == *offset);
+        for stray in older.iter().filter(|offset| !is_base(offset)) {
+            let path = self.home.path(*stray, SNAPSHOT);
+            match self.home.disk.remove_file(&path) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(StorageError::Disk { path, source: error });
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// The end of a log that was closed clean; `None` when what is there does not look so.

@@ -268,12 +268,14 @@ impl Log {
     fn sync_scanned(&mut self, first: usize) -> Result<(), StorageError> {
         let last = self.segments.len() - 1;
         for (index, segment) in self.segments.iter_mut().enumerate().skip(first) {
-            if index < last {
-                segment.seal(&self.home)?;
+            let files = match index < last {
+                true => segment.seal(&self.home)?,
+                false => vec![Arc::clone(segment.file(&self.home)?)],
+            };
+            let at = self.home.at(segment.base, LOG);
+            for file in files {
+                file.sync_data().map_err(|error| at.failed(error))?;
             }
-            let path = self.home.path(segment.base, LOG);
-            let file = segment.file(&self.home)?;
-            file.sync_data().map_err(StorageError::disk(&path))?;
         }
         self.home.disk.sync_dir(&self.home.dir).map_err(StorageError::disk(&self.home.dir))
     }

@@ -11,7 +11,8 @@ use super::Log;
 use super::flush::Unsynced;
 
 impl Log {
-    /// Removes the records from `target` on; a batch that spans it goes whole. Answers the new end.
+    /// Removes the records from `target` on; a batch that spans it goes whole. Answers the new end,
+    /// which is `target` or, for such a batch or a gap, less.
     /// Epochs that begin at the end or after it are forgotten even if no record goes (KAFKA-10706).
     ///
     /// # Errors
@@ -26,7 +27,7 @@ impl Log {
             }
             return Ok(Offset(self.log_end));
         }
-        if target.0 <= self.segments[0].base {
+        if target.0 <= self.log_start {
             self.truncate_fully_and_start_at(target, now_ms)?;
             return Ok(target);
         }
@@ -43,13 +44,16 @@ impl Log {
         self.tail.clear();
         let home = self.home.clone();
         let segment = self.active_mut();
-        let mut log_end = target;
         if let Some(placed) = segment.find(&home, target)? {
-            log_end = log_end.min(placed.header.base_offset.0);
-            segment.truncate(&home, placed.position, log_end)?;
+            let base = placed.header.base_offset.0;
+            segment.truncate(&home, placed.position, base.min(target))?;
+        }
+        // Where compaction left a gap the log ends before it, as a recovery would find it.
+        let log_end = segment.last_offset(&home)?.map_or(segment.base, |last| last + 1);
+        if log_end < self.log_start {
+            return self.empty(self.log_start, now_ms);
         }
         self.log_end = log_end;
-        self.log_start = self.log_start.min(log_end);
         self.epochs.truncate_from_end(Offset(log_end));
         self.unsynced.on_truncated(log_end);
         self.drop_snapshots_after(log_end)?;
