@@ -8,12 +8,8 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-const (
-	// Enough for a reader that waits for 10 kB to be answered at once.
-	messages = 300
-	// The writer's default batch. It may reorder batches of a single call, so each has a call.
-	batchSize = 100
-)
+// Enough for a reader that waits for 10 kB to be answered at once.
+const messages = 300
 
 func value(n int) string {
 	return fmt.Sprintf("message %d %s", n, strings.Repeat("x", 100))
@@ -51,6 +47,8 @@ func roundTrip(r run, codec kafka.Compression) error {
 		Topic:       r.topic,
 		Balancer:    &kafka.LeastBytes{},
 		Compression: codec,
+		// One batch: the writer does not promise to keep several batches in order.
+		BatchSize: messages,
 		// A transport of its own: the shared one remembers for seconds which topics exist.
 		Transport: &kafka.Transport{},
 	}
@@ -62,10 +60,8 @@ func roundTrip(r run, codec kafka.Compression) error {
 			Headers: []kafka.Header{{Key: "h", Value: []byte{byte(n)}}},
 		}
 	}
-	for ; len(batch) > 0; batch = batch[batchSize:] {
-		if err := writer.WriteMessages(r.context, batch[:batchSize]...); err != nil {
-			return fmt.Errorf("write messages: %w", err)
-		}
+	if err := writer.WriteMessages(r.context, batch...); err != nil {
+		return fmt.Errorf("write messages: %w", err)
 	}
 	if err := writer.Close(); err != nil {
 		return fmt.Errorf("close writer: %w", err)
