@@ -1,0 +1,20 @@
+"""Checks of conformance/hostile.py, one for each of its cases, each alone with the broker."""
+import sys
+
+import hostile
+
+from .cache import ROOM
+from .check import Check
+
+
+def checks():
+    for name, case in hostile.CASES.items():
+        yield hostile_check(name, hostile.title(case))
+
+
+def hostile_check(name, title):
+    def work(rig):
+        pid = ["--pid", rig.broker.pid] if rig.broker.pid else []
+        rig.call([sys.executable, "-B", ROOM / "hostile.py", rig.bootstrap, "--case", name, *pid])
+
+    return Check("hostile frames", title, work, alone=True)
