@@ -19,15 +19,15 @@ class Failed(Exception):
 class Check:
     """`client` names program and version; `work(rig)` raises Failed when the check does not hold.
 
-    `apache_refuses` tells since which Apache Kafka the broker no longer serves what the client
-    sends; against such a broker the check must fail, and Kalda must serve it. A check that
-    `needs_directory` reads the broker's files; one that runs `alone` must not share the broker.
+    `apache_differs` is a version of Apache Kafka and what it is known to do since then: against
+    such a broker the check must fail, while Kalda must pass it. A check that `needs_directory`
+    reads the broker's files; one that runs `alone` must not share the broker.
     """
 
     client: str
     what: str
     work: typing.Callable
-    apache_refuses: tuple = ()
+    apache_differs: tuple = None
     needs_directory: bool = False
     alone: bool = False
 

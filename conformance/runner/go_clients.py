@@ -2,7 +2,7 @@
 from .check import Check
 
 # Apache Kafka dropped these request versions with 4.0 (KIP-896); Kalda serves them.
-SINCE_KAFKA_4 = (4,)
+SINCE_KAFKA_4 = ((4,), "no longer serves the version this client sends")
 
 SARAMA_CHECKS = {
     "sync": "sync producer + partition consumer",
@@ -46,7 +46,7 @@ def sarama_check(version, config, name, what, legacy):
         rig.call([program, rig.bootstrap, rig.topic(f"sarama-{name}"), name, config])
 
     label = {"default": "default config", "max": "newest config"}.get(config, f"config V{config.replace('.', '_')}")
-    return Check(f"sarama {version}", f"{what}, {label}", work, SINCE_KAFKA_4 if legacy else ())
+    return Check(f"sarama {version}", f"{what}, {label}", work, SINCE_KAFKA_4 if legacy else None)
 
 
 def kafka_go(versions):
@@ -62,4 +62,4 @@ def kafka_go_check(version, name, what, legacy):
         program = rig.cache.go("kafkago", None, version)
         rig.call([program, rig.bootstrap, rig.topic(f"kafkago-{name}"), name])
 
-    return Check(f"kafka-go {version}", what, work, SINCE_KAFKA_4 if legacy else ())
+    return Check(f"kafka-go {version}", what, work, SINCE_KAFKA_4 if legacy else None)
