@@ -17,14 +17,14 @@ class Failed(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Check:
-    """`client` names program and version; `work(rig)` raises Failed when the check does not hold.
+    """`client` prints as program and version; `work(rig)` raises Failed when the check does not hold.
 
     `apache_differs` is a version of Apache Kafka and what it is known to do since then: against
     such a broker the check must fail, while Kalda must pass it. A check that `needs_directory`
     reads the broker's files; one that runs `alone` must not share the broker.
     """
 
-    client: str
+    client: object
     what: str
     work: typing.Callable
     apache_differs: tuple = None

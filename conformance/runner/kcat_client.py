@@ -1,16 +1,29 @@
 """Checks of kcat, which most people try first."""
 import re
+import shutil
+import subprocess
 
 from .check import Check, expect, expect_contains
 
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
 
+class Name:
+    """kcat with its version, which the distribution decides and which is known once it is installed."""
+
+    def __str__(self):
+        if not shutil.which("kcat"):
+            return "kcat"
+        told = subprocess.run(["kcat", "-V"], capture_output=True, text=True).stdout
+        version = re.search(r"Version (\S+) .*?librdkafka (\S+)", told)
+        return f"kcat {version[1]} (librdkafka {version[2]})" if version else "kcat"
+
+
 def checks():
-    yield Check("kcat", "-L metadata", metadata)
-    yield Check("kcat", "-P and -C with keys, headers and offsets", round_trip)
+    yield Check(Name(), "-L metadata", metadata)
+    yield Check(Name(), "-P and -C with keys, headers and offsets", round_trip)
     for codec in CODECS:
-        yield Check("kcat", f"{codec}, round trip", codec_round_trip(codec))
+        yield Check(Name(), f"{codec}, round trip", codec_round_trip(codec))
 
 
 def kcat(rig, *arguments, stdin=""):

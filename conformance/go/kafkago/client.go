@@ -46,15 +46,9 @@ func checkClient(r run) error {
 }
 
 func produceAndFetch(r run, client *kafka.Client) error {
-	produced, err := client.Produce(r.context, &kafka.ProduceRequest{
-		Topic: r.topic, Partition: 1, RequiredAcks: kafka.RequireAll,
-		Records: kafka.NewRecordReader(
-			kafka.Record{Value: kafka.NewBytes([]byte("one"))},
-			kafka.Record{Value: kafka.NewBytes([]byte("two"))},
-		),
-	})
+	produced, err := produceTwo(r, client)
 	if err != nil {
-		return fmt.Errorf("produce: %w", err)
+		return err
 	}
 	if produced.Error != nil || produced.BaseOffset != 0 {
 		return fmt.Errorf("produce answered offset %d, %v", produced.BaseOffset, produced.Error)
@@ -88,6 +82,26 @@ func produceAndFetch(r run, client *kafka.Client) error {
 		}
 	}
 	return nil
+}
+
+// The leader of a topic made a moment ago may still be on its way, which a retriable error says.
+func produceTwo(r run, client *kafka.Client) (*kafka.ProduceResponse, error) {
+	for {
+		produced, err := client.Produce(r.context, &kafka.ProduceRequest{
+			Topic: r.topic, Partition: 1, RequiredAcks: kafka.RequireAll,
+			Records: kafka.NewRecordReader(
+				kafka.Record{Value: kafka.NewBytes([]byte("one"))},
+				kafka.Record{Value: kafka.NewBytes([]byte("two"))},
+			),
+		})
+		if err != nil {
+			return nil, fmt.Errorf("produce: %w", err)
+		}
+		if retriable, is := produced.Error.(kafka.Error); !is || !retriable.Temporary() {
+			return produced, nil
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 func expectConfig(r run, client *kafka.Client) error {
