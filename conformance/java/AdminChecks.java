@@ -72,14 +72,26 @@ class AdminChecks {
         long deadline = System.currentTimeMillis() + Check.PATIENCE_MS;
         TopicDescription described;
         do {
-            described = admin.describeTopics(List.of(check.topic)).allTopicNames().get().get(check.topic);
+            described = describeOnceKnown(admin, deadline);
             Check.expect(System.currentTimeMillis() < deadline, "the topic keeps " + described.partitions().size() + " partitions");
-        } while (described.partitions().size() != partitions);
+        } while (described.partitions().size() != partitions || described.partitions().stream().anyMatch(each -> each.leader() == null));
         Check.expect(!described.isInternal(), "the topic is called internal");
         for (int i = 0; i < partitions; i++) {
             Check.expectEqual(i, described.partitions().get(i).partition(), "partition");
             Check.expectEqual(1, described.partitions().get(i).isr().size(), "size of the ISR");
-            Check.expect(described.partitions().get(i).leader() != null, "partition " + i + " has no leader");
+        }
+    }
+
+    private TopicDescription describeOnceKnown(Admin admin, long deadline) throws Exception {
+        while (true) {
+            try {
+                return admin.describeTopics(List.of(check.topic)).allTopicNames().get().get(check.topic);
+            } catch (ExecutionException problem) {
+                boolean unknown = problem.getCause() instanceof UnknownTopicOrPartitionException;
+                if (!unknown || System.currentTimeMillis() > deadline) {
+                    throw problem;
+                }
+            }
         }
     }
 

@@ -1,11 +1,14 @@
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.concurrent.TimeUnit;
 import org.apache.kafka.clients.admin.Admin;
 import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerConfig;
+import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.StringSerializer;
 
 /**
@@ -65,9 +68,15 @@ public class Check {
                 "request.timeout.ms", (int) PATIENCE_MS, "default.api.timeout.ms", (int) PATIENCE_MS));
     }
 
+    /** Returns once every partition is served, which is a moment after the topic was made. */
     void createTopic(int partitions) throws Exception {
         try (Admin admin = admin()) {
             admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1))).all().get(PATIENCE_MS, TimeUnit.MILLISECONDS);
+            Map<TopicPartition, OffsetSpec> ends = new HashMap<>();
+            for (int partition = 0; partition < partitions; partition++) {
+                ends.put(new TopicPartition(topic, partition), OffsetSpec.latest());
+            }
+            admin.listOffsets(ends).all().get(PATIENCE_MS, TimeUnit.MILLISECONDS);
         }
     }
 

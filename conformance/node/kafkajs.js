@@ -16,6 +16,14 @@ function expect(holds, otherwise) {
   }
 }
 
+// What one request changed, the next may see only a moment later.
+async function eventually(attempt, otherwise) {
+  for (const deadline = Date.now() + 20000; !(await attempt()); ) {
+    expect(Date.now() < deadline, otherwise);
+    await new Promise((resume) => setTimeout(resume, 50));
+  }
+}
+
 async function highWatermark(admin) {
   const offsets = await admin.fetchTopicOffsets(topic);
   expect(offsets.length === 1 && offsets[0].low === "0", `offsets are ${JSON.stringify(offsets)}`);
@@ -65,8 +73,10 @@ async function admin() {
     expect(!(await admin.createTopics({ topics })), "creating the topic twice was accepted");
     await admin.createPartitions({ topicPartitions: [{ topic, count: 3 }] });
     expect((await admin.listTopics()).includes(topic), "the topic is not listed");
-    const metadata = await admin.fetchTopicMetadata({ topics: [topic] });
-    expect(metadata.topics[0].partitions.length === 3, `metadata is ${JSON.stringify(metadata)}`);
+    await eventually(async () => {
+      const metadata = await admin.fetchTopicMetadata({ topics: [topic] });
+      return metadata.topics[0].partitions.length === 3;
+    }, "metadata does not come to name three partitions");
     const cluster = await admin.describeCluster();
     expect(cluster.brokers.length >= 1 && cluster.clusterId, `the cluster is ${JSON.stringify(cluster)}`);
     const resource = { type: ConfigResourceTypes.TOPIC, name: topic };
@@ -74,9 +84,11 @@ async function admin() {
       validateOnly: false,
       resources: [{ ...resource, configEntries: [{ name: "retention.ms", value: "7200000" }] }],
     });
-    const described = await admin.describeConfigs({ includeSynonyms: true, resources: [{ ...resource, configNames: ["retention.ms"] }] });
-    const entry = described.resources[0].configEntries.find((each) => each.configName === "retention.ms");
-    expect(entry.configValue === "7200000", `retention.ms is ${JSON.stringify(entry)}`);
+    await eventually(async () => {
+      const query = { includeSynonyms: true, resources: [{ ...resource, configNames: ["retention.ms"] }] };
+      const [{ configEntries }] = (await admin.describeConfigs(query)).resources;
+      return configEntries.find((entry) => entry.configName === "retention.ms").configValue === "7200000";
+    }, "retention.ms keeps its old value");
     await admin.deleteTopics({ topics: [topic] });
   });
 }

@@ -94,8 +94,21 @@ def check_compression(bootstrap, topic):
     expect_messages(consume(bootstrap, topic, 0, 100 * len(CODECS)), 0)
 
 
+def eventually(attempt, otherwise):
+    """What one request changed, the next may see only a moment later."""
+    deadline = time.monotonic() + PATIENCE
+    while not attempt():
+        expect(time.monotonic() < deadline, otherwise)
+        time.sleep(0.05)
+
+
 def settle(futures):
     return {key: future.result(PATIENCE) for key, future in futures.items()}
+
+
+def config(admin, topic, key):
+    described = settle(admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]))
+    return next(iter(described.values()))[key].value
 
 
 def check_admin(bootstrap, topic):
@@ -107,16 +120,16 @@ def check_admin(bootstrap, topic):
     except KafkaException as refusal:
         expect(refusal.args[0].name() == "TOPIC_ALREADY_EXISTS", f"refused with {refusal}")
     settle(admin.create_partitions([NewPartitions(topic, 3)]))
-    partitions = admin.list_topics(topic, PATIENCE).topics[topic].partitions
-    expect(len(partitions) == 3, f"metadata has {len(partitions)} partitions, want 3")
+    eventually(
+        lambda: len(admin.list_topics(topic, PATIENCE).topics[topic].partitions) == 3,
+        "metadata does not come to name three partitions",
+    )
     resource = ConfigResource(ResourceType.TOPIC, topic)
     resource.add_incremental_config(
         ConfigEntry("retention.ms", "7200000", incremental_operation=AlterConfigOpType.SET)
     )
     settle(admin.incremental_alter_configs([resource]))
-    described = settle(admin.describe_configs([ConfigResource(ResourceType.TOPIC, topic)]))
-    value = next(iter(described.values()))["retention.ms"].value
-    expect(value == "7200000", f"retention.ms is {value}")
+    eventually(lambda: config(admin, topic, "retention.ms") == "7200000", "retention.ms keeps its old value")
     cluster = admin.describe_cluster().result(PATIENCE)
     expect(len(cluster.nodes) >= 1 and cluster.cluster_id, "the cluster is not described")
     produce(bootstrap, topic, range(10))

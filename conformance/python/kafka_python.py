@@ -3,6 +3,7 @@
 A check verifies what it reads back and exits 1 with one clear line; it never joins a group.
 """
 import sys
+import time
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, NewPartitions, NewTopic
@@ -84,9 +85,10 @@ def check_admin(bootstrap, topic):
     except TopicAlreadyExistsError:
         pass
     admin.create_partitions({topic: NewPartitions(3)})
+    deadline = time.monotonic() + PATIENCE
+    while len(admin.describe_topics([topic])[0]["partitions"]) != 3:
+        expect(time.monotonic() < deadline, "the topic does not come to have three partitions")
     expect(topic in admin.list_topics(), "the topic is not listed")
-    described = admin.describe_topics([topic])
-    expect(len(described[0]["partitions"]) == 3, f"the topic is described as {described}")
     text = str(admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)]))
     expect("retention.ms" in text and "3600000" in text, "retention.ms is not described as set")
     admin.delete_topics([topic])

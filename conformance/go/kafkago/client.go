@@ -22,12 +22,8 @@ func checkClient(r run) error {
 	if problem := created.Errors[r.topic]; problem != nil {
 		return fmt.Errorf("create topics: %w", problem)
 	}
-	metadata, err := client.Metadata(r.context, &kafka.MetadataRequest{Topics: []string{r.topic}})
-	if err != nil {
-		return fmt.Errorf("metadata: %w", err)
-	}
-	if len(metadata.Topics) != 1 || len(metadata.Topics[0].Partitions) != 2 || metadata.ClusterID == "" {
-		return fmt.Errorf("metadata is %+v", metadata)
+	if err := awaitMetadata(r, client); err != nil {
+		return err
 	}
 	if err := produceAndFetch(r, client); err != nil {
 		return err
@@ -43,6 +39,22 @@ func checkClient(r run) error {
 		return fmt.Errorf("delete topics: %w", problem)
 	}
 	return nil
+}
+
+func awaitMetadata(r run, client *kafka.Client) error {
+	for {
+		metadata, err := client.Metadata(r.context, &kafka.MetadataRequest{Topics: []string{r.topic}})
+		if err != nil {
+			return fmt.Errorf("metadata: %w", err)
+		}
+		if len(metadata.Topics) == 1 && len(metadata.Topics[0].Partitions) == 2 && metadata.ClusterID != "" {
+			return nil
+		}
+		if r.context.Err() != nil {
+			return fmt.Errorf("metadata stays %+v", metadata)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
 
 func produceAndFetch(r run, client *kafka.Client) error {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"time"
 
 	"github.com/IBM/sarama"
 )
@@ -29,17 +28,17 @@ func checkAdmin(r run) error {
 	if err := admin.CreateTopic(r.topic, detail, false); err == nil {
 		return fmt.Errorf("creating the topic twice was accepted")
 	}
-	if err := expectListed(admin, r.topic); err != nil {
+	if err := eventually(func() error { return expectListed(admin, r.topic) }); err != nil {
 		return err
 	}
-	if err := expectConfig(admin, r.topic, "retention.ms", retention); err != nil {
+	if err := eventually(func() error { return expectConfig(admin, r.topic, "retention.ms", retention) }); err != nil {
 		return err
 	}
 	longer := "7200000"
 	if err := admin.AlterConfig(sarama.TopicResource, r.topic, map[string]*string{"retention.ms": &longer}, false); err != nil {
 		return fmt.Errorf("alter config: %w", err)
 	}
-	if err := expectConfig(admin, r.topic, "retention.ms", longer); err != nil {
+	if err := eventually(func() error { return expectConfig(admin, r.topic, "retention.ms", longer) }); err != nil {
 		return err
 	}
 	if err := admin.CreatePartitions(r.topic, 2, nil, false); err != nil {
@@ -54,7 +53,7 @@ func checkAdmin(r run) error {
 	if err := admin.DeleteTopic(r.topic); err != nil {
 		return fmt.Errorf("delete topic: %w", err)
 	}
-	return expectGone(admin, r.topic)
+	return eventually(func() error { return expectGone(admin, r.topic) })
 }
 
 func expectListed(admin sarama.ClusterAdmin, topic string) error {
@@ -124,18 +123,13 @@ func expectCluster(admin sarama.ClusterAdmin) error {
 	return nil
 }
 
-// Deletion becomes visible within a moment, so the listing is asked for until it agrees.
 func expectGone(admin sarama.ClusterAdmin, topic string) error {
-	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		listed, err := admin.ListTopics()
-		if err != nil {
-			return fmt.Errorf("list topics: %w", err)
-		}
-		if _, found := listed[topic]; !found {
-			return nil
-		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("the deleted topic is still listed")
-		}
+	listed, err := admin.ListTopics()
+	if err != nil {
+		return fmt.Errorf("list topics: %w", err)
 	}
+	if _, found := listed[topic]; found {
+		return fmt.Errorf("the deleted topic is still listed")
+	}
+	return nil
 }

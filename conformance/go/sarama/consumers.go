@@ -125,6 +125,9 @@ func fillPartitions(r run, partitions int32, each int) error {
 	if err != nil {
 		return err
 	}
+	if err := r.awaitLeaders(partitions); err != nil {
+		return err
+	}
 	config.Producer.Partitioner = sarama.NewManualPartitioner
 	producer, err := sarama.NewSyncProducer(r.brokers, config)
 	if err != nil {

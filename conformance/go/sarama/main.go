@@ -93,6 +93,39 @@ func (r run) createTopic(partitions int32) error {
 	return nil
 }
 
+// Tries until it holds or patience ends: what one request changed, another broker, or the same one a
+// moment later, tells.
+func eventually(attempt func() error) error {
+	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
+		err := attempt()
+		if err == nil || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
+// A topic made a moment ago may not have its leaders yet, and a batch that is retried because of that
+// may be overtaken by the next. Asking for metadata also makes the topic where nobody has.
+func (r run) awaitLeaders(partitions int32) error {
+	config, err := r.config()
+	if err != nil {
+		return err
+	}
+	client, err := sarama.NewClient(r.brokers, config)
+	if err != nil {
+		return fmt.Errorf("client: %w", err)
+	}
+	defer client.Close()
+	return eventually(func() error {
+		for partition := int32(0); partition < partitions; partition++ {
+			if _, err := client.GetOffset(r.topic, partition, sarama.OffsetNewest); err != nil {
+				return fmt.Errorf("offset of partition %d: %w", partition, err)
+			}
+		}
+		return nil
+	})
+}
+
 // The message of the tutorial: a header, a key, a value and the time of its making.
 func message(topic string, n int) *sarama.ProducerMessage {
 	return &sarama.ProducerMessage{

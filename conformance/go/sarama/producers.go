@@ -62,6 +62,9 @@ func checkIdempotentProducer(r run) error {
 
 // Every accepted message must come back on exactly one of the two channels.
 func sendAsync(r run, config *sarama.Config, count int) error {
+	if err := r.awaitLeaders(1); err != nil {
+		return err
+	}
 	producer, err := sarama.NewAsyncProducer(r.brokers, config)
 	if err != nil {
 		return fmt.Errorf("async producer: %w", err)
