@@ -62,7 +62,7 @@ def apache_broker(jars, version, directory):
     )
     java = ["java", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={jars / 'server.properties'}", "-cp", f"{jars / 'jars'}/*"]
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    formatted = subprocess.run([*java, "kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", properties], capture_output=True, text=True)
+    formatted = subprocess.run([*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", properties], capture_output=True, text=True)
     if formatted.returncode != 0:
         raise BrokerFailed(formatted.stdout + formatted.stderr)
     parsed = tuple(int(part) for part in version.split("."))
