@@ -50,7 +50,7 @@ func checkAdmin(r run) error {
 	if err := trimRecords(r, admin); err != nil {
 		return err
 	}
-	if err := expectCluster(admin); err != nil {
+	if err := expectCluster(admin, config.Version); err != nil {
 		return err
 	}
 	if err := admin.DeleteTopic(r.topic); err != nil {
@@ -108,13 +108,17 @@ func trimRecords(r run, admin sarama.ClusterAdmin) error {
 	return checkOffsets(r, 4, 10)
 }
 
-func expectCluster(admin sarama.ClusterAdmin) error {
+// Log directories, too, the client asks for only from 1.0 on.
+func expectCluster(admin sarama.ClusterAdmin, version sarama.KafkaVersion) error {
 	brokers, _, err := admin.DescribeCluster()
 	if err != nil {
 		return fmt.Errorf("describe cluster: %w", err)
 	}
 	if len(brokers) == 0 {
 		return fmt.Errorf("the cluster has no brokers")
+	}
+	if !version.IsAtLeast(sarama.V1_0_0_0) {
+		return nil
 	}
 	dirs, err := admin.DescribeLogDirs([]int32{brokers[0].ID()})
 	if err != nil {
