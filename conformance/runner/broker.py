@@ -1,6 +1,8 @@
 """Starts the broker under test, waits until it accepts connections, and stops it again."""
+import base64
 import contextlib
 import dataclasses
+import os
 import pathlib
 import shutil
 import socket
@@ -8,7 +10,6 @@ import struct
 import subprocess
 import time
 import uuid
-import base64
 
 READY_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 30
@@ -36,7 +37,7 @@ def foreign_broker(bootstrap):
 
 @contextlib.contextmanager
 def kalda_broker(binary, directory):
-    found = shutil.which(binary) or binary
+    found = os.path.abspath(shutil.which(binary) or binary)
     bootstrap = f"127.0.0.1:{free_ports(1)[0]}"
     log_dir = pathlib.Path(directory) / "kalda-data"
     command = [found, "start", "--override", f"listeners=PLAINTEXT://{bootstrap}", "--override", f"log.dirs={log_dir}"]
