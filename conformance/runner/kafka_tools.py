@@ -120,7 +120,7 @@ def console_formats(tools):
     shown = [part for name in ("key", "offset", "partition", "headers") for part in ("--property", f"print.{name}=true")]
     done = consume(tools, topic, "--offset", "earliest", "--max-messages", "2", *shown)
     expect(done.stdout == "Partition:0\tOffset:0\th1:a,h2:b\tk1\tv1\nPartition:0\tOffset:1\th1:c\tk2\tv2\n", f"consumed:\n{done.stdout}")
-    done = consume(tools, topic, "--offset", "1", "--timeout-ms", "2000")
+    done = consume(tools, topic, "--offset", "1", "--timeout-ms", "6000")
     expect(done.stdout == "v2\n", f"consumed from offset 1:\n{done.stdout}")
     expect_contains(done.stderr, "TimeoutException", "Processed a total of 1 messages")
 
