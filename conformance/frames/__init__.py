@@ -1,0 +1,1 @@
+"""Frames written by hand, and the cases made of them."""

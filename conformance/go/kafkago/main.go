@@ -1,0 +1,88 @@
+// kafka-go against a broker: Conn, Writer, Reader and Client as users copy them from tutorials.
+//
+// The runner builds this one source against several releases and calls it as
+// `kafkago-check BOOTSTRAP TOPIC CHECK`. A check verifies what it read back and exits 1 with one
+// clear line on the first difference. It never joins a group.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+)
+
+// How long a whole check may take before its context ends.
+const patience = 40 * time.Second
+
+type run struct {
+	context   context.Context
+	bootstrap string
+	topic     string
+}
+
+var checks = map[string]func(run) error{
+	"conn":        checkConn,
+	"conn-admin":  checkConnAdmin,
+	"writer":      checkWriterAndReader,
+	"compression": checkCompression,
+	"client":      checkClient,
+}
+
+func main() {
+	if len(os.Args) != 4 {
+		fail(fmt.Errorf("usage: kafkago-check BOOTSTRAP TOPIC CHECK"))
+	}
+	check, known := checks[os.Args[3]]
+	if !known {
+		fail(fmt.Errorf("no check named %q", os.Args[3]))
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := check(run{ctx, os.Args[1], os.Args[2]}); err != nil {
+		fail(err)
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, err)
+	os.Exit(1)
+}
+
+// Dialling the leader of a topic that does not exist must create it; the first answers may say
+// that it is still on its way.
+func (r run) dialLeader() (*kafka.Conn, error) {
+	for {
+		conn, err := kafka.DialLeader(r.context, "tcp", r.bootstrap, r.topic, 0)
+		if err == nil {
+			return conn, nil
+		}
+		retriable, is := err.(kafka.Error)
+		if !is || !(retriable.Temporary() || retriable == kafka.UnknownTopicOrPartition) || r.context.Err() != nil {
+			return nil, fmt.Errorf("dial leader: %w", err)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+// Every topic the broker names, each once.
+func listTopics(conn *kafka.Conn) (map[string]int, error) {
+	partitions, err := conn.ReadPartitions()
+	if err != nil {
+		return nil, fmt.Errorf("read partitions: %w", err)
+	}
+	topics := map[string]int{}
+	for _, partition := range partitions {
+		topics[partition.Topic]++
+	}
+	return topics, nil
+}
+
+func expectMessage(got kafka.Message, offset int64, key, value string) error {
+	if got.Offset != offset || string(got.Key) != key || string(got.Value) != value {
+		return fmt.Errorf("offset %d reads %q = %q, want %q = %q at %d", got.Offset, got.Key, got.Value, key, value, offset)
+	}
+	return nil
+}

@@ -1,0 +1,1 @@
+"""The conformance runner: what installs, starts, calls and reports; standard library only."""

@@ -1,0 +1,36 @@
+"""Checks of Apache Kafka's Java client, in the tutorial's release and the newest."""
+from .check import Check
+
+CHECKS = {
+    "producer": "producer with callback and with get()",
+    "partitioner": "MyPartitioner, snappy, acks all, three retries",
+    "idempotent": "idempotent producer by default",
+    "compression": "every codec, round trip",
+    "consumer": "standalone consumer: assign, seek, endOffsets, offsetsForTimes",
+    "admin": "Admin: create, describe, list, delete topics, createPartitions",
+    "configs": "Admin: describeConfigs, incrementalAlterConfigs, alterConfigs",
+    "cluster": "Admin: describeCluster, describeLogDirs, describeProducers",
+    "records": "Admin: listOffsets, deleteRecords",
+}
+
+
+def checks(versions):
+    for version in versions:
+        for name, what in CHECKS.items():
+            yield java_check(version, name, what)
+
+
+def java_check(version, name, what):
+    def work(rig):
+        classes = rig.cache.java_checks(version)
+        jars = rig.cache.client_jars(version)
+        rig.call([*java(jars, classes), "Check", rig.bootstrap, rig.topic(f"java-{name}"), name])
+
+    return Check(f"kafka-clients {version}", what, work)
+
+
+def java(jars, *class_path):
+    """The start of a command line for a short-lived, small virtual machine."""
+    path = ":".join([f"{jars / 'jars'}/*", *map(str, class_path)])
+    logging = f"-Dlog4j2.configurationFile={jars / 'tools.properties'}"
+    return ["java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto", logging, "-cp", path]

@@ -1,0 +1,70 @@
+"""Runs checks side by side and prints one line for each, in the order of the list."""
+import concurrent.futures
+import textwrap
+import threading
+import time
+
+from .cache import Unprepared
+from .check import Failed, Rig
+
+# The end of a failing client's output tells more than its start.
+OUTPUT_LINES_MAX = 40
+
+
+class Report:
+    def __init__(self, started):
+        self.started = started
+        self.passed = 0
+        self.failed = 0
+        self.known = 0
+        self.lock = threading.Lock()
+
+    def run(self, selected, cache, broker, directory, jobs):
+        rig = Rig(cache, broker, directory)
+        for check in selected:
+            if check.needs_directory and broker.log_dir is None:
+                print(f"left out  {check.line()}  (the broker's directory is not known)")
+        selected = [check for check in selected if broker.log_dir or not check.needs_directory]
+        with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
+            try:
+                together = [(check, pool.submit(outcome, check, rig)) for check in selected if not check.alone]
+                for check, future in together:
+                    self.note(check, future.result(), broker)
+            except KeyboardInterrupt:
+                pool.shutdown(cancel_futures=True)
+                raise
+        for check in selected:
+            if check.alone:
+                self.note(check, outcome(check, rig), broker)
+
+    def note(self, check, problem, broker):
+        since, difference = check.apache_differs or ((), "")
+        if since and broker.apache_version >= since:
+            if problem is None:
+                self.fail(check.line(), f"no longer true of Apache Kafka: {difference}")
+            else:
+                self.known += 1
+                print(f"known  {check.line()}  (Apache Kafka {difference})", flush=True)
+        elif problem is None:
+            self.passed += 1
+            print(f"ok  {check.line()}", flush=True)
+        else:
+            self.fail(check.line(), problem)
+
+    def fail(self, line, problem):
+        self.failed += 1
+        lines = problem.strip().splitlines()[-OUTPUT_LINES_MAX:]
+        print(f"FAIL  {line}\n" + textwrap.indent("\n".join(lines), "    "), flush=True)
+
+    def summarise(self):
+        known = f", {self.known} known to differ in Apache Kafka" if self.known else ""
+        print(f"{self.passed} passed, {self.failed} failed{known} in {time.monotonic() - self.started:.0f} s")
+
+
+def outcome(check, rig):
+    """None if the check holds, else what to show below its line."""
+    try:
+        check.work(rig)
+    except (Failed, Unprepared) as problem:
+        return str(problem) or "no output"
+    return None
