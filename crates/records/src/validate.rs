@@ -13,8 +13,7 @@ use kalda_model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use crate::compression::{Compression, CompressionError, CompressionType, compress, decompress};
 use crate::header::{
     ATTRIBUTES_AT, BATCH_OVERHEAD, BatchView, COMPRESSION_MASK, CRC_AT, LENGTH_AT,
-    LOG_APPEND_TIME_BIT, LOG_OVERHEAD, MAX_TIMESTAMP_AT, MalformedBatch, NO_SEQUENCE,
-    TimestampType, stamp,
+    LOG_APPEND_TIME_BIT, LOG_OVERHEAD, MAX_TIMESTAMP_AT, MalformedBatch, TimestampType, stamp,
 };
 
 mod error;
@@ -71,9 +70,9 @@ pub struct BatchFacts {
     pub producer_id: ProducerId,
     /// The producer's epoch.
     pub producer_epoch: ProducerEpoch,
-    /// The sequence of its first record, or [`NO_SEQUENCE`].
+    /// The sequence of its first record, or [`crate::NO_SEQUENCE`].
     pub base_sequence: i32,
-    /// The sequence of its last record, or [`NO_SEQUENCE`].
+    /// The sequence of its last record, or [`crate::NO_SEQUENCE`].
     pub last_sequence: i32,
     /// The largest timestamp.
     pub max_timestamp: i64,
@@ -294,7 +293,8 @@ fn check_header(view: &BatchView<'_>, rules: &BatchRules) -> Result<Compression,
     let (producer, sequence) = (view.producer_id(), view.base_sequence());
     let is_idempotent = producer.0 >= 0;
     let has_sequence = sequence >= 0 && view.producer_epoch().0 >= 0;
-    if is_idempotent && !has_sequence || !is_idempotent && sequence != NO_SEQUENCE {
+    // Without a producer id the sequence means nothing: some clients leave it at 0 (sarama, kafkajs).
+    if is_idempotent && !has_sequence {
         return Err(BatchError::Sequence { producer, sequence });
     }
     if view.is_transactional() && !is_idempotent {

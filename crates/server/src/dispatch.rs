@@ -34,6 +34,9 @@ pub(crate) trait Handle: Request {
     async fn handle(self, cx: &RequestContext) -> Self::Response;
 }
 
+/// An answer that waits for the disk.
+pub(crate) type LaterAnswer = Pin<Box<dyn Future<Output = Result<Option<Answer>, Refusal>>>>;
+
 type Handling = Pin<Box<dyn Future<Output = Result<BytesMut, Refusal>>>>;
 
 enum Handler {
@@ -132,8 +135,8 @@ pub(crate) enum Served {
     Silent,
     /// The answer.
     Now(Answer),
-    /// The answer, when the disk has what it promises.
-    Later(Pin<Box<dyn Future<Output = Result<Answer, Refusal>>>>),
+    /// The answer, when the disk has what it promises; none for `acks=0`.
+    Later(LaterAnswer),
 }
 
 /// Reads the header of a request and finds its API.

@@ -60,6 +60,10 @@ pub(crate) struct Outbox {
 }
 
 impl Outbox {
+    pub(crate) fn extend(&mut self, answer: Option<Answer>) {
+        answer.into_iter().for_each(|answer| self.push(answer));
+    }
+
     pub(crate) fn push(&mut self, answer: Answer) {
         self.pieces.extend(answer.pieces.into_iter().filter(|piece| piece.len() > 0));
     }

@@ -8,9 +8,8 @@ mod frames;
 mod memory;
 
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::task::Poll;
@@ -23,7 +22,7 @@ pub(crate) use frames::{Frame, FrameError};
 pub(crate) use memory::RequestMemory;
 
 use crate::broker::Broker;
-use crate::dispatch::{self, Refusal, Served};
+use crate::dispatch::{self, LaterAnswer, Refusal, Served};
 use answer::Outbox;
 use frames::Frames;
 
@@ -101,15 +100,13 @@ impl Peer {
     }
 }
 
-type PendingAnswer = Pin<Box<dyn Future<Output = Result<Answer, Refusal>>>>;
-
 pub(crate) struct Connection {
     broker: Arc<Broker>,
     stream: TcpStream,
     peer: Arc<Peer>,
     frames: Frames,
     outbox: Outbox,
-    pending: VecDeque<PendingAnswer>,
+    pending: VecDeque<LaterAnswer>,
 }
 
 /// Why a connection ended.
@@ -125,7 +122,7 @@ pub(crate) enum Ended {
 
 enum Event {
     Readable,
-    Answered(Result<Answer, Refusal>),
+    Answered(Result<Option<Answer>, Refusal>),
     Close,
 }
 
@@ -153,7 +150,7 @@ impl Connection {
             match self.next_event().await? {
                 Event::Answered(answer) => {
                     self.pending.pop_front();
-                    self.outbox.push(answer?);
+                    self.outbox.extend(answer?);
                 }
                 Event::Readable => {
                     if self.frames.fill(&self.stream).await? == 0 {
@@ -177,7 +174,7 @@ impl Connection {
             match dispatch::serve(&self.broker, &self.peer, request).await? {
                 Served::Silent => {}
                 Served::Now(answer) if self.pending.is_empty() => self.outbox.push(answer),
-                Served::Now(answer) => self.pending.push_back(Box::pin(async { Ok(answer) })),
+                Served::Now(answer) => self.pending.push_back(Box::pin(async { Ok(Some(answer)) })),
                 Served::Later(answer) => self.pending.push_back(answer),
             }
         }
@@ -187,7 +184,7 @@ impl Connection {
     /// Waits for every answer that is owed and writes it.
     async fn answer_pending(&mut self) -> Result<(), Ended> {
         while let Some(answer) = self.pending.pop_front() {
-            self.outbox.push(answer.await?);
+            self.outbox.extend(answer.await?);
             self.outbox.flush(&self.stream).await?;
         }
         Ok(())

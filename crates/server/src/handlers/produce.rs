@@ -39,24 +39,31 @@ pub(crate) fn serve(
     let waits = PendingProduce::new();
     let acks = Acks::from_wire(request.acks);
     let mut response = Produced::append_all(&cx, request, acks, &waits);
-    if acks == Some(Acks::None) {
-        return match response.first_error() {
-            // The producer hears nothing of an error but the end of its connection.
-            Some(error) => Err(Refusal::SilentProducer(error)),
-            None => Ok(Served::Silent),
-        };
+    let is_silent = acks == Some(Acks::None);
+    if let (true, Some(error)) = (is_silent, response.first_error()) {
+        // The producer hears nothing of an error but the end of its connection.
+        return Err(Refusal::SilentProducer(error));
     }
     if waits.is_done_after_setup() {
-        return response.encode(&cx, &waits, out).map(Served::Now);
+        return if is_silent {
+            Ok(Served::Silent)
+        } else {
+            response.encode(&cx, &waits, out).map(Served::Now)
+        };
     }
     let timeout = Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0));
     Ok(Served::Later(Box::pin(async move {
         // The request's bytes are given back when it is answered.
         let _frame = frame;
+        if is_silent {
+            // Nobody is told, but what this client asks next must find its records visible.
+            waits.done().await;
+            return Ok(None);
+        }
         if tokio::time::timeout(timeout, waits.done()).await.is_err() {
             response.time_out();
         }
-        response.encode(&cx, &waits, out)
+        response.encode(&cx, &waits, out).map(Some)
     })))
 }
 
@@ -87,6 +94,8 @@ impl Produced {
                 let index = data.index;
                 let appended = match acks {
                     Some(acks) => {
+                        // Who waits for nothing is let go when the leader has it.
+                        let acks = if acks == Acks::None { Acks::Leader } else { acks };
                         let appending = (acks, now_ms, waits, slot);
                         append_one(cx, &image, &reference, data, appending)
                     }

@@ -141,12 +141,12 @@ fn invalid(error: BatchError) -> AppendRefused {
         BatchError::NoBatch | BatchError::MoreThanOneBatch => ErrorCode::InvalidRecord,
         BatchError::OldFormat => ErrorCode::InvalidRecord,
         BatchError::Malformed(_) | BatchError::CorruptMessage { .. } => ErrorCode::CorruptMessage,
-        BatchError::MessageTooLarge { .. } | BatchError::DecompressedTooLarge { .. } => {
-            ErrorCode::MessageTooLarge
-        }
+        BatchError::MessageTooLarge { .. } => ErrorCode::MessageTooLarge,
         BatchError::UnsupportedCompressionType => ErrorCode::UnsupportedCompressionType,
         BatchError::UnknownCompression
         | BatchError::Undecodable(_)
+        // Not MESSAGE_TOO_LARGE: clients would split the batch and send it again.
+        | BatchError::DecompressedTooLarge { .. }
         | BatchError::Count { .. }
         | BatchError::TrailingBytes
         | BatchError::ControlBatch
