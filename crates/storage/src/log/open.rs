@@ -88,7 +88,7 @@ impl Log {
     ) -> Result<(Self, RecoveryReport), StorageError> {
         let home = Self::home(disk, dir);
         let listing = Listing::read(&home)?;
-        let mut segments = Vec::new();
+        let mut segments = Vec::with_capacity(listing.bases.len().max(1));
         for base in &listing.bases {
             let path = home.path(*base, LOG);
             let size = disk.len(&path).map_err(StorageError::disk(&path))?;
