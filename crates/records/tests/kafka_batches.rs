@@ -1,6 +1,8 @@
 //! Batches that Apache Kafka's Java client (4.1) wrote, as `testdata/kafka_batches.txt` holds them:
 //! one per codec with the same three records, and a transaction marker.
 
+#![expect(clippy::unwrap_used, reason = "these are tests, and so are their helpers")]
+
 use kalda_model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
 use kalda_records::compression::decompress;
 use kalda_records::{

@@ -1,6 +1,8 @@
 //! A log directory on the real disk, through its whole life: what it holds is what Kafka's
 //! `DumpLogSegments` reads. Set `KALDA_KEEP_DIR` to a new path to keep the directory for it.
 
+#![expect(clippy::unwrap_used, reason = "these are tests, and so are their helpers")]
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -143,6 +145,48 @@ fn deleted_partitions_are_renamed_at_once_and_removed_later() {
     assert_eq!(found.deleted, std::slice::from_ref(&gone));
     directory.remove_deleted(&gone).unwrap();
     assert!(directory.partitions().unwrap().deleted.is_empty());
+}
+
+/// Goes on with a partition that Kafka closed clean: opens it, appends, closes it clean, so that
+/// Kafka can be started on it again. `KALDA_KAFKA_PARTITION` names its directory.
+#[test]
+#[ignore = "needs a directory that Kafka left"]
+fn a_partition_that_kafka_left_goes_on() {
+    let dir = PathBuf::from(std::env::var_os("KALDA_KAFKA_PARTITION").unwrap());
+    let disk: Arc<dyn Disk> = Arc::new(FsDisk);
+    let root = dir.parent().unwrap();
+    let directory = LogDirectory::open(Arc::clone(&disk), root).unwrap();
+    let name = dir.file_name().unwrap().to_str().unwrap();
+    let partition = TopicPartition::from_directory_name(name).unwrap();
+    let mut points = directory.checkpoint(Checkpoint::RecoveryPoint).unwrap();
+    let epoch = directory.take_clean_shutdown().unwrap().unwrap();
+    println!("{:?} {epoch:?} {points:?}", directory.meta_properties().unwrap().unwrap());
+    let mut options = OpenOptions {
+        clean_shutdown: false,
+        recovery_point: Offset(0),
+        log_start: Offset(0),
+        now_ms: NOW_MS,
+    };
+    let (crashed, report) = Log::open(&disk, &dir, Arc::default(), options).unwrap();
+    println!("as after a crash: {report:?}");
+    assert_eq!((report.torn, report.missing), (None, None));
+    options.clean_shutdown = true;
+    options.recovery_point = points[&partition];
+    let (mut log, report) = Log::open(&disk, &dir, Arc::default(), options).unwrap();
+    assert_eq!(report, RecoveryReport::default());
+    assert_eq!(log.log_end_offset(), crashed.log_end_offset());
+    assert_eq!(log.producers(), crashed.producers());
+    println!("end {} {:?} {:?}", log.log_end_offset(), log.epochs(), log.producers());
+    let leader_epoch = log.latest_epoch().unwrap();
+    for compression in Compression::ALL {
+        let options = BatchOptions { compression, ..BatchOptions::default() };
+        log.append_as_leader(batch(options, 3, 1), leader_epoch, NOW_MS).unwrap();
+    }
+    log.close_clean().unwrap();
+    points.insert(partition, log.log_end_offset());
+    directory.store_checkpoint(Checkpoint::RecoveryPoint, &points).unwrap();
+    directory.store_checkpoint(Checkpoint::HighWatermark, &points).unwrap();
+    directory.mark_clean_shutdown(epoch).unwrap();
 }
 
 /// 10,000 partitions after a clean shutdown. Prints what it took; run with `--ignored --nocapture`.

@@ -72,6 +72,8 @@ impl Log {
             unsynced,
             doomed: Vec::new(),
             is_poisoned: false,
+            closed_at: None,
+            is_gone: Arc::default(),
         })
     }
 
@@ -111,6 +113,8 @@ impl Log {
             unsynced: Unsynced::default(),
             doomed: Vec::new(),
             is_poisoned: false,
+            closed_at: None,
+            is_gone: Arc::default(),
         };
         let clean_end = if options.clean_shutdown {
             log.clean_end(&listing.snapshots, options.recovery_point.0)?
@@ -135,6 +139,7 @@ impl Log {
         log.epochs.truncate_from_start(Offset(log.log_start));
         log.drop_stray_snapshots(&listing.snapshots)?;
         log.unsynced = Unsynced::flushed_up_to(log.log_end);
+        log.closed_at = clean_end.filter(|end| listing.snapshots.last() == Some(end));
         if clean_end.is_none() {
             log.unsynced.on_epochs_changed();
         }
