@@ -124,7 +124,7 @@ impl Log {
         let report = match clean_end {
             Some(log_end) => {
                 log.log_end = log_end;
-                if !listing.snapshots.is_empty() {
+                if log_end > log.log_start || !listing.snapshots.is_empty() {
                     log.rebuild_producers(log_end)?;
                 }
                 RecoveryReport::default()
