@@ -221,7 +221,8 @@ impl LogDirectory {
     }
 
     /// Renames a partition's directory to `<topic>-<partition>.<unique>-delete`, durably, so that the
-    /// topic may be made anew at once. Readers with open files go on. Answers the new path.
+    /// topic may be made anew at once. Readers with open files go on. [`crate::Log::on_deleted`]
+    /// comes first. Answers the new path.
     ///
     /// # Errors
     /// The disk failed.

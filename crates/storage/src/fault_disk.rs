@@ -127,7 +127,7 @@ impl Content {
                 left.resize(now, 0);
                 for start in (synced..now).step_by(BLOCK) {
                     let end = (start + BLOCK).min(now);
-                    if mix(seed ^ salt ^ start as u64) % 2 == 0 {
+                    if mix(seed ^ salt ^ start as u64).is_multiple_of(2) {
                         left[start..end].copy_from_slice(&self.now[start..end]);
                     }
                 }

@@ -9,6 +9,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kalda_env::Disk;
 use kalda_model::{LeaderEpoch, Offset, TopicId};
@@ -62,6 +63,10 @@ pub struct Log {
     doomed: Vec<Doomed>,
     /// A failed write could not be taken back.
     is_poisoned: bool,
+    /// The end with which it was closed clean, while nothing has changed since.
+    closed_at: Option<i64>,
+    /// The partition is being deleted: its directory may vanish under a flush.
+    is_gone: Arc<AtomicBool>,
 }
 
 /// One segment, for those who list them.
@@ -172,6 +177,12 @@ impl Log {
                 segment.close();
             }
         }
+    }
+
+    /// The partition is about to be deleted. Call it before its directory is renamed or removed:
+    /// a flush that is under way then does not take the missing directory for a failing disk.
+    pub fn on_deleted(&mut self) {
+        self.is_gone.store(true, Ordering::Release);
     }
 
     fn active(&self) -> &Segment {

@@ -62,8 +62,9 @@ pub struct ProducerEntry {
     pub current_txn_first_offset: Option<Offset>,
 }
 
-impl ProducerEntry {
-    fn new() -> Self {
+impl Default for ProducerEntry {
+    /// A producer of which nothing is known.
+    fn default() -> Self {
         Self {
             epoch: ProducerEpoch::NONE,
             batches: VecDeque::new(),
@@ -72,7 +73,9 @@ impl ProducerEntry {
             current_txn_first_offset: None,
         }
     }
+}
 
+impl ProducerEntry {
     /// The sequence of the last record, [`NO_SEQUENCE`] if it has written none under this epoch.
     #[must_use]
     pub fn last_sequence(&self) -> i32 {
@@ -127,7 +130,8 @@ pub struct CompletedTxn {
 /// All producers of one partition.
 #[derive(Clone, Default, Debug, PartialEq, Eq)]
 pub struct Producers {
-    entries: BTreeMap<i64, ProducerEntry>,
+    /// Boxed: a tree node has room for eleven, most partitions have none or one.
+    entries: BTreeMap<i64, Box<ProducerEntry>>,
     /// Open transactions: first offset → producer.
     ongoing: BTreeMap<i64, i64>,
     /// Transactions whose marker the high watermark has not passed: first offset → marker's offset.
@@ -137,13 +141,13 @@ pub struct Producers {
 impl Producers {
     /// The producers, by id.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (ProducerId, &ProducerEntry)> {
-        self.entries.iter().map(|(id, entry)| (ProducerId(*id), entry))
+        self.entries.iter().map(|(id, entry)| (ProducerId(*id), &**entry))
     }
 
     /// One producer.
     #[must_use]
     pub fn entry(&self, id: ProducerId) -> Option<&ProducerEntry> {
-        self.entries.get(&id.0)
+        self.entries.get(&id.0).map(|entry| &**entry)
     }
 
     /// Whether nothing is remembered.
@@ -226,7 +230,7 @@ impl Producers {
         if id < 0 || header.is_control() {
             return;
         }
-        let entry = self.entries.entry(id).or_insert_with(ProducerEntry::new);
+        let entry = self.entries.entry(id).or_default();
         entry.enter_epoch(header.producer_epoch);
         if entry.batches.len() == BATCHES_MAX {
             entry.batches.pop_front();
@@ -253,7 +257,7 @@ impl Producers {
         marker: EndTxnMarker,
     ) -> Option<CompletedTxn> {
         let id = header.producer_id.0;
-        let entry = self.entries.entry(id).or_insert_with(ProducerEntry::new);
+        let entry = self.entries.entry(id).or_default();
         entry.enter_epoch(header.producer_epoch);
         entry.coordinator_epoch = marker.coordinator_epoch;
         entry.last_timestamp = header.max_timestamp;
@@ -310,7 +314,7 @@ impl Producers {
         if let Some(first) = entry.current_txn_first_offset {
             self.ongoing.insert(first.0, id.0);
         }
-        self.entries.insert(id.0, entry);
+        self.entries.insert(id.0, Box::new(entry));
     }
 }
 

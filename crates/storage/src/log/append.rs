@@ -199,6 +199,7 @@ impl Log {
         if self.is_poisoned {
             return Err(self.poisoned());
         }
+        self.closed_at = None;
         let home = &self.home;
         let segment = self.segments.last_mut().expect("a log has a segment");
         segment.prepare(home)?;
@@ -306,6 +307,7 @@ impl Log {
         if self.is_poisoned {
             return Err(self.poisoned());
         }
+        self.closed_at = None;
         let home = self.home.clone();
         let is_empty = self.active().size == 0;
         if !is_empty {

@@ -6,6 +6,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use kalda_env::{Disk, DiskFile};
 use kalda_model::Offset;
@@ -77,6 +78,7 @@ pub struct FlushWork {
     dirs: Vec<PathBuf>,
     dir: PathBuf,
     done: Flushed,
+    is_gone: Arc<AtomicBool>,
 }
 
 /// What is durable once a [`FlushWork`] was performed.
@@ -107,6 +109,14 @@ impl FlushWork {
     /// The first thing that failed. Nothing may be tried again on these files: the log directory
     /// must go offline.
     pub fn perform(&self, disk: &dyn Disk) -> Result<Flushed, StorageError> {
+        match self.sync(disk) {
+            Err(error) if !self.is_gone.load(Ordering::Acquire) => Err(error),
+            // What is being deleted need not be durable.
+            _ => Ok(self.done),
+        }
+    }
+
+    fn sync(&self, disk: &dyn Disk) -> Result<(), StorageError> {
         for file in &self.files {
             file.sync_data().map_err(StorageError::disk(&self.dir))?;
         }
@@ -116,12 +126,12 @@ impl FlushWork {
         for dir in &self.dirs {
             disk.sync_dir(dir).map_err(StorageError::disk(dir))?;
         }
-        Ok(self.done)
+        Ok(())
     }
 }
 
 impl Log {
-    /// What is not durable yet; `None` if everything is.
+    /// What is not durable yet; `None` if everything is, or if the partition is being deleted.
     ///
     /// # Errors
     /// A file of the log could not be opened.
@@ -129,7 +139,7 @@ impl Log {
         if self.is_poisoned {
             return Err(self.poisoned());
         }
-        if self.unsynced.is_clean(self.log_end) {
+        if self.unsynced.is_clean(self.log_end) || self.is_gone.load(Ordering::Acquire) {
             return Ok(None);
         }
         let mut files: Vec<_> =
@@ -151,7 +161,8 @@ impl Log {
             changes: self.unsynced.changes,
         };
         let dir = self.home.dir.clone();
-        Ok(Some(FlushWork { files, replacements, dirs, dir, done }))
+        let is_gone = Arc::clone(&self.is_gone);
+        Ok(Some(FlushWork { files, replacements, dirs, dir, done, is_gone }))
     }
 
     /// Takes note of work that was performed. Answers the offset below which all is durable now.
@@ -204,6 +215,9 @@ impl Log {
         if self.is_poisoned {
             return Err(self.poisoned());
         }
+        if self.closed_at == Some(self.log_end) && self.unsynced.is_clean(self.log_end) {
+            return Ok(());
+        }
         if self.active().size > 0 {
             let home = self.home.clone();
             let files = self.active_mut().seal(&home)?;
@@ -214,6 +228,7 @@ impl Log {
         for segment in &mut self.segments {
             segment.close();
         }
+        self.closed_at = Some(self.log_end);
         Ok(())
     }
 }

@@ -72,6 +72,8 @@ impl Log {
             unsynced,
             doomed: Vec::new(),
             is_poisoned: false,
+            closed_at: None,
+            is_gone: Arc::default(),
         })
     }
 
@@ -88,7 +90,7 @@ impl Log {
     ) -> Result<(Self, RecoveryReport), StorageError> {
         let home = Self::home(disk, dir);
         let listing = Listing::read(&home)?;
-        let mut segments = Vec::new();
+        let mut segments = Vec::with_capacity(listing.bases.len().max(1));
         for base in &listing.bases {
             let path = home.path(*base, LOG);
             let size = disk.len(&path).map_err(StorageError::disk(&path))?;
@@ -111,6 +113,8 @@ impl Log {
             unsynced: Unsynced::default(),
             doomed: Vec::new(),
             is_poisoned: false,
+            closed_at: None,
+            is_gone: Arc::default(),
         };
         let clean_end = if options.clean_shutdown {
             log.clean_end(&listing.snapshots, options.recovery_point.0)?
@@ -120,7 +124,7 @@ impl Log {
         let report = match clean_end {
             Some(log_end) => {
                 log.log_end = log_end;
-                if !listing.snapshots.is_empty() {
+                if log_end > log.log_start || !listing.snapshots.is_empty() {
                     log.rebuild_producers(log_end)?;
                 }
                 RecoveryReport::default()
@@ -135,6 +139,7 @@ impl Log {
         log.epochs.truncate_from_start(Offset(log.log_start));
         log.drop_stray_snapshots(&listing.snapshots)?;
         log.unsynced = Unsynced::flushed_up_to(log.log_end);
+        log.closed_at = clean_end.filter(|end| listing.snapshots.last() == Some(end));
         if clean_end.is_none() {
             log.unsynced.on_epochs_changed();
         }

@@ -9,13 +9,18 @@ use std::sync::Arc;
 
 use kalda_env::OpenMode;
 use kalda_model::Offset;
-use kalda_records::{BATCH_OVERHEAD, BatchView, MAGIC_V2};
+use kalda_records::{BATCH_OVERHEAD, BatchHeader, BatchView};
 
 use crate::error::StorageError;
 use crate::hop::{Damage, Scan};
 use crate::names::{INDEX, LOG, QUARANTINE_SUFFIX, TIME_INDEX, TXN_INDEX, with_suffix};
 
 use super::{Log, OpenOptions};
+
+/// How much of a file is looked at in one piece for a batch behind damage.
+const SEARCH_BYTES: usize = 1 << 20;
+/// How much may be checked for looking like a batch before it is taken for one.
+const CHECKED_BYTES_MAX: usize = 1 << 32;
 
 /// What opening a log came upon. Empty after a clean shutdown.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -190,17 +195,39 @@ impl Log {
         expected: i64,
     ) -> Result<bool, StorageError> {
         let segment = &self.segments[index];
-        let path = self.home.path(segment.base, LOG);
-        let len = usize::try_from(segment.size - position).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; len];
+        let at = self.home.at(segment.base, LOG);
         let file = segment.file(&self.home)?;
-        file.read_exact_at(&mut bytes, position).map_err(StorageError::disk(&path))?;
         let plausible = expected..expected.saturating_add(i64::from(i32::MAX));
-        Ok((1..len.saturating_sub(BATCH_OVERHEAD)).any(|at| {
-            bytes[at + 16] == MAGIC_V2 as u8
-                && BatchView::new(&bytes[at..])
-                    .is_ok_and(|view| plausible.contains(&view.base_offset().0) && view.is_intact())
-        }))
+        let mut window = vec![0; SEARCH_BYTES + BATCH_OVERHEAD];
+        let mut checked = 0;
+        let mut start = position + 1;
+        while start + BATCH_OVERHEAD as u64 <= segment.size {
+            let len = window.len().min((segment.size - start) as usize);
+            let window = &mut window[..len];
+            file.read_exact_at(window, start).map_err(|error| at.failed(error))?;
+            for offset in 0..=(len - BATCH_OVERHEAD) {
+                let left = segment.size - start - offset as u64;
+                let Ok(header) = BatchHeader::peek(&window[offset..]) else { continue };
+                let is_plausible = plausible.contains(&header.base_offset.0);
+                if !is_plausible || header.size as u64 > left {
+                    continue;
+                }
+                // Values may be full of what looks like headers: rather keep too much than read on
+                // for hours.
+                checked += header.size;
+                if checked > CHECKED_BYTES_MAX {
+                    return Ok(true);
+                }
+                let mut batch = vec![0; header.size];
+                let from = start + offset as u64;
+                file.read_exact_at(&mut batch, from).map_err(|error| at.failed(error))?;
+                if BatchView::new(&batch).is_ok_and(|view| view.is_intact()) {
+                    return Ok(true);
+                }
+            }
+            start += (len - BATCH_OVERHEAD + 1) as u64;
+        }
+        Ok(false)
     }
 
     fn copy_aside(

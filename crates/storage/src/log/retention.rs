@@ -43,8 +43,7 @@ impl Log {
         high_watermark: Offset,
     ) -> Result<Vec<(SegmentInfo, Retained)>, StorageError> {
         let mut gone = Vec::new();
-        loop {
-            let Some(reason) = self.breach(now_ms, high_watermark.0)? else { break };
+        while let Some(reason) = self.breach(now_ms, high_watermark.0)? {
             if self.segments.len() == 1 {
                 self.roll_at(self.log_end, now_ms)?;
             }

@@ -37,6 +37,7 @@ impl Log {
     }
 
     fn cut(&mut self, target: i64, now_ms: i64) -> Result<(), StorageError> {
+        self.closed_at = None;
         let keep = self.segment_index(target);
         for segment in self.segments.split_off(keep + 1) {
             self.doom_segment(&segment, now_ms)?;
@@ -78,6 +79,7 @@ impl Log {
     }
 
     fn empty(&mut self, start: i64, now_ms: i64) -> Result<(), StorageError> {
+        self.closed_at = None;
         for segment in std::mem::take(&mut self.segments) {
             self.doom_segment(&segment, now_ms)?;
         }

@@ -101,7 +101,7 @@ fn decode_entry(rest: &mut &[u8]) -> Result<(ProducerId, ProducerEntry), Malform
     let timestamp = i64::from_be_bytes(take(rest)?);
     let coordinator_epoch = i32::from_be_bytes(take(rest)?);
     let first_txn_offset = i64::from_be_bytes(take(rest)?);
-    let mut batches = VecDeque::new();
+    let mut batches = VecDeque::with_capacity(1);
     if last_offset >= 0 && last_sequence > NO_SEQUENCE && offset_delta >= 0 {
         let last_offset = Offset(last_offset);
         batches.push_back(RememberedBatch { last_sequence, last_offset, offset_delta, timestamp });

@@ -58,6 +58,22 @@ fn producers_survive_a_kill_without_any_snapshot() {
 }
 
 #[test]
+fn producers_are_read_from_the_log_when_a_clean_close_left_no_snapshot() {
+    let mut rig = Rig::new(small_segments());
+    for index in 0..20 {
+        rig.append(&idempotent(7, 0, index * 3, 3));
+    }
+    let expected = rig.log.producers().clone();
+    rig.log.close_clean().unwrap();
+    for offset in rig.log.snapshots().unwrap() {
+        rig.disk.remove_file(&rig.path(offset, "snapshot")).unwrap();
+    }
+    let options = OpenOptions { clean_shutdown: true, ..after_crash(60) };
+    assert_eq!(rig.reopen(Cut::Kill, options), RecoveryReport::default());
+    assert_eq!(rig.log.producers(), &expected);
+}
+
+#[test]
 fn truncation_takes_the_producers_back() {
     let mut rig = Rig::new(small_segments());
     for index in 0..20 {

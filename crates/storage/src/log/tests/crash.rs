@@ -178,6 +178,40 @@ fn segments_behind_a_damaged_one_are_moved_aside() {
 }
 
 #[test]
+fn a_flush_under_way_does_not_mind_that_the_partition_is_deleted() {
+    let temporary = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(kalda_env::FsDisk);
+    let dir = temporary.path().join("t-0");
+    let mut log = Log::create(&disk, &dir, Arc::default(), None, 0).unwrap();
+    let own = || ValidBatch::own(batch(1, 10, 0)).unwrap();
+    log.append_as_leader(own(), LeaderEpoch(0), 0).unwrap();
+    let work = log.take_dirty().unwrap().unwrap();
+    log.on_deleted();
+    disk.remove_dir_all(&dir).unwrap();
+    assert_eq!(log.on_flushed(work.perform(&*disk).unwrap()), Offset(1));
+    assert!(log.take_dirty().unwrap().is_none());
+
+    let mut log = Log::create(&disk, &dir, Arc::default(), None, 0).unwrap();
+    log.append_as_leader(own(), LeaderEpoch(0), 0).unwrap();
+    let work = log.take_dirty().unwrap().unwrap();
+    disk.remove_dir_all(&dir).unwrap();
+    assert!(work.perform(&*disk).is_err(), "unless nobody said so");
+}
+
+#[test]
+fn closing_again_what_was_not_touched_costs_nothing() {
+    let mut rig = Rig::new(LogConfig::default());
+    rig.append(&batch(1, 10, 0));
+    rig.close_and_reopen();
+    rig.disk.set_faults(Faults { write: Some(0), sync: Some(0), set_len: Some(0) });
+    rig.log.close_clean().unwrap();
+    rig.disk.set_faults(Faults::default());
+    rig.append(&batch(1, 10, 0));
+    rig.close_and_reopen();
+    assert_eq!(rig.log.log_end_offset(), Offset(2));
+}
+
+#[test]
 fn a_failed_sync_poisons_the_log_for_good() {
     let mut rig = Rig::new(LogConfig::default());
     rig.append(&batch(1, 10, 0));
