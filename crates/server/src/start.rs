@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use kalda_controller::LastShutdown;
 use kalda_env::{FsDisk, OsRng, SystemClock};
 use tokio::task::LocalSet;
 
@@ -79,7 +80,7 @@ impl Server {
             stop,
             config,
         });
-        metadata::host_partitions(&broker, &opened)?;
+        let last = metadata::host_partitions(&broker, &opened)?;
         let controller = ControllerParts { log: Arc::clone(&metadata.log) };
         let controller_loop = ControllerLoop {
             broker: Arc::clone(&broker),
@@ -88,8 +89,7 @@ impl Server {
             loader: metadata.loader,
             changes: kalda_metadata::Changes::default(),
         };
-        let was_clean = opened.was_clean;
-        let threads = run_shards(&broker, sockets, controller_loop, commands, was_clean)?;
+        let threads = run_shards(&broker, sockets, controller_loop, commands, last)?;
         Ok(Self { broker, threads, controller })
     }
 
@@ -128,13 +128,13 @@ fn run_shards(
     sockets: Vec<std::net::TcpListener>,
     controller: ControllerLoop,
     commands: Commands,
-    was_clean: bool,
+    last: LastShutdown,
 ) -> Result<Vec<JoinHandle<()>>, StartError> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (handles, shards): (Vec<ShardHandle>, Vec<Shard>) =
         (0..cores).map(|_| Shard::new()).unzip();
     let (ready, is_ready) = std::sync::mpsc::channel();
-    let mut first = Some(First { sockets, controller, commands, was_clean, handles, ready });
+    let mut first = Some(First { sockets, controller, commands, last, handles, ready });
     let mut threads = Vec::new();
     for (number, shard) in shards.into_iter().enumerate() {
         let broker = Arc::clone(broker);
@@ -159,7 +159,7 @@ struct First {
     sockets: Vec<std::net::TcpListener>,
     controller: ControllerLoop,
     commands: Commands,
-    was_clean: bool,
+    last: LastShutdown,
     handles: Vec<ShardHandle>,
     ready: std::sync::mpsc::Sender<Result<(), String>>,
 }
@@ -178,8 +178,8 @@ fn run_shard(broker: Arc<Broker>, shard: Shard, first: Option<First>) {
 }
 
 async fn run_first(broker: Arc<Broker>, first: First) {
-    let First { sockets, mut controller, commands, was_clean, handles, ready } = first;
-    let registered = metadata::register(&broker, &mut controller, was_clean).await;
+    let First { sockets, mut controller, commands, last, handles, ready } = first;
+    let registered = metadata::register(&broker, &mut controller, last).await;
     let is_registered = registered.is_ok();
     // Who waits for it may have given up; then the broker is being stopped.
     let _given_up = ready.send(registered.map_err(|unavailable| unavailable.to_string()));

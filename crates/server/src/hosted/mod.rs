@@ -135,6 +135,11 @@ impl HostedPartition {
         }
     }
 
+    /// Its directory is about to be renamed away: a flush under way must not take that for a failure.
+    pub(crate) fn on_deleted(&self) {
+        self.state.lock().log.on_deleted();
+    }
+
     /// `file.delete.delay.ms`.
     pub(crate) fn file_delete_delay_ms(&self) -> i64 {
         self.state.lock().settings.log.file_delete_delay_ms

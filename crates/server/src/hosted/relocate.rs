@@ -41,6 +41,7 @@ impl HostedPartition {
             }
         };
         assert_eq!(log.log_end_offset(), state.log.log_end_offset(), "the copy is complete");
+        state.log.on_deleted();
         state.log = log;
         *self.directory.write() = Arc::clone(target);
         // What was flushed under the old directory is what was copied and synced.

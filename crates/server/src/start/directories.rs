@@ -17,8 +17,6 @@ use crate::directory::{DataDirectory, OnOffline};
 pub(super) struct OpenedDirectories {
     pub(super) cluster_id: ClusterId,
     pub(super) all: Vec<OpenedDirectory>,
-    /// Whether every one of them was closed clean.
-    pub(super) was_clean: bool,
 }
 
 /// One directory with what the last life left in it.
@@ -59,8 +57,7 @@ pub(super) fn open(
             .map_err(|error| StartError(format!("cannot start a flusher thread: {error}")))?;
         all.push(OpenedDirectory { directory, clean_epoch, recovery_points, log_starts });
     }
-    let was_clean = all.iter().all(|one| one.clean_epoch.is_some());
-    Ok(OpenedDirectories { cluster_id, all, was_clean })
+    Ok(OpenedDirectories { cluster_id, all })
 }
 
 /// A broker without any directory, or without its metadata, can serve nobody.

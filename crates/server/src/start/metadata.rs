@@ -70,11 +70,17 @@ pub(super) fn open(
     })
 }
 
-/// Opens the log of every partition that the metadata gives to this broker.
+/// Opens the log of every partition that the metadata gives to this broker. Answers how its last
+/// life ended: clean only if every directory was closed so and nothing that was on disk is missing.
 pub(super) fn host_partitions(
     broker: &Arc<Broker>,
     opened: &OpenedDirectories,
-) -> Result<(), StartError> {
+) -> Result<LastShutdown, StartError> {
+    let mut last = if opened.all.iter().all(|one| one.clean_epoch.is_some()) {
+        LastShutdown::Clean
+    } else {
+        LastShutdown::Unclean
+    };
     let image = broker.image();
     let mut hosted = BTreeSet::new();
     for one in &opened.all {
@@ -108,6 +114,9 @@ pub(super) fn host_partitions(
                 continue;
             }
             report_recovery(&name, &report);
+            if report.missing.is_some() || !report.quarantined.is_empty() {
+                last = LastShutdown::Unclean;
+            }
             let partition = metadata_publisher::host(
                 broker,
                 &one.directory,
@@ -121,7 +130,7 @@ pub(super) fn host_partitions(
         }
     }
     make_missing(broker, &hosted);
-    Ok(())
+    Ok(last)
 }
 
 /// Partitions whose records were committed before their directories were made.
@@ -200,7 +209,7 @@ fn report_recovery(name: &TopicPartition, report: &RecoveryReport) {
 pub(super) async fn register(
     broker: &Arc<Broker>,
     controller: &mut ControllerLoop,
-    was_clean: bool,
+    last: LastShutdown,
 ) -> Result<(), Unavailable> {
     if controller.loader.image().features.is_empty() {
         controller.decide(|_, _| Decision { records: bootstrap_records(), response: () }).await?;
@@ -211,7 +220,6 @@ pub(super) async fn register(
         .decide(|controller, next| controller.register_broker(registration, next))
         .await?;
     broker.set_epoch(epoch);
-    let last = if was_clean { LastShutdown::Clean } else { LastShutdown::Unclean };
     controller.decide(|controller, _| controller.unfence_broker(node, last)).await
 }
 

@@ -130,6 +130,7 @@ pub(crate) fn host(
 fn delete_topic(broker: &Arc<Broker>, topic: &TopicImage) {
     for partition in broker.partitions.remove_topic(topic.id) {
         partition.retire(ErrorCode::UnknownTopicOrPartition);
+        partition.on_deleted();
         let unique = kalda_model::Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng));
         let name = TopicPartition::new(Arc::clone(&topic.name), partition.index);
         let directory = partition.directory();
