@@ -259,7 +259,9 @@ impl Changes {
     pub fn extend(&mut self, later: Self) {
         for (topic, change) in later.topics {
             match (self.topics.get_mut(&topic), change) {
-                (Some(TopicChange::Changed(known)), TopicChange::Changed(more)) => known.extend(more),
+                (Some(TopicChange::Changed(known)), TopicChange::Changed(more)) => {
+                    known.extend(more)
+                }
                 (_, change) => {
                     self.topics.insert(topic, change);
                 }

@@ -14,7 +14,7 @@ mod opaque;
 mod topics;
 
 pub use brokers::{BrokerRegistration, Endpoint, SupportedFeature};
-pub use configs::{ConfigResource, ConfigsImage, ResourceType};
+pub use configs::{ConfigMap, ConfigResource, ConfigsImage, ResourceType};
 pub use delta::{Changes, Delta, ReplayError, TopicChange};
 pub use image::Image;
 pub use loader::MetadataLoader;

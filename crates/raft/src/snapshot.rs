@@ -57,14 +57,26 @@ pub(crate) fn encode(
         version: 0,
         last_contained_log_timestamp: last_timestamp,
     });
-    out.extend_from_slice(&control_batch(&header, ControlType::SnapshotHeader, offset, epoch, now_ms)?);
+    out.extend_from_slice(&control_batch(
+        &header,
+        ControlType::SnapshotHeader,
+        offset,
+        epoch,
+        now_ms,
+    )?);
     offset = offset.plus(1);
     for chunk in records.chunks(RECORDS_PER_BATCH) {
         out.extend_from_slice(&data_batch(chunk, offset, epoch, now_ms)?);
         offset = offset.plus(i64::try_from(chunk.len()).unwrap_or(i64::MAX));
     }
     let footer = ControlRecord::SnapshotFooter(SnapshotFooterRecord { version: 0 });
-    out.extend_from_slice(&control_batch(&footer, ControlType::SnapshotFooter, offset, epoch, now_ms)?);
+    out.extend_from_slice(&control_batch(
+        &footer,
+        ControlType::SnapshotFooter,
+        offset,
+        epoch,
+        now_ms,
+    )?);
     Ok(out.freeze())
 }
 
@@ -81,11 +93,14 @@ pub(crate) fn decode(bytes: &Bytes, path: &Path) -> Result<Vec<MetadataRecord>, 
             return Err(format!("{}: a batch fails its checksum", path.display()));
         }
         if batch.is_control() {
-            let is_footer = |key: &[u8]| ControlType::from_key(key) == Some(ControlType::SnapshotFooter);
+            let is_footer =
+                |key: &[u8]| ControlType::from_key(key) == Some(ControlType::SnapshotFooter);
             let keys = batch.records().filter_map(Result::ok).filter_map(|record| record.key);
             is_finished |= keys.into_iter().any(is_footer);
         } else {
-            records.extend(records_of(&batch).map_err(|error| format!("{}: {error}", path.display()))?);
+            records.extend(
+                records_of(&batch).map_err(|error| format!("{}: {error}", path.display()))?,
+            );
         }
     }
     if is_finished { Ok(records) } else { Err(format!("{} has no footer", path.display())) }

@@ -1,8 +1,8 @@
 //! What all connections and tasks of a broker share.
 
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use kalda_env::{Clock, Disk, Rng};
 use kalda_metadata::config::ConfigSources;

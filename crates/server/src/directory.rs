@@ -62,8 +62,10 @@ impl DataDirectory {
                 directory.fail(error);
             }
         })?;
-        let shown_path = std::path::absolute(storage.path())
-            .map_or_else(|_| storage.path().display().to_string(), |path| path.display().to_string());
+        let shown_path = std::path::absolute(storage.path()).map_or_else(
+            |_| storage.path().display().to_string(),
+            |path| path.display().to_string(),
+        );
         let directory = Arc::new(Self {
             storage,
             id,

@@ -175,7 +175,12 @@ pub(crate) async fn serve(
         version: header.api_version,
         client_id: header.client_id,
     };
-    tracing::trace!(api = api.key.name(), version = cx.version, client_id = cx.client_id, "request");
+    tracing::trace!(
+        api = api.key.name(),
+        version = cx.version,
+        client_id = cx.client_id,
+        "request"
+    );
     let mut out = BytesMut::with_capacity(256);
     out.extend_from_slice(&[0; 4]);
     ResponseHeader { correlation_id: header.correlation_id }.encode(&mut out, api.key, cx.version);

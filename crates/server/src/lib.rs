@@ -1,1 +1,21 @@
-//! See `ARCHITECTURE.md` for what this room owns.
+//! The shell: listeners, connections, handlers, tasks, settings. It owns the sockets, the threads
+//! and the clock, and asks the core rooms for every decision.
+//!
+//! Called by the binary and by tests, through [`Server`].
+
+mod broker;
+mod config;
+mod connection;
+mod directory;
+mod dispatch;
+mod handlers;
+mod hosted;
+mod listener;
+mod partitions;
+mod producer_ids;
+mod shard;
+mod start;
+mod tasks;
+
+pub use config::{AdvertisedHost, BrokerConfig, ConfigError, Listener, Warning};
+pub use start::{Server, StartError};

@@ -21,8 +21,9 @@ impl ProducerIds {
         let mut left = self.left.lock().await;
         if left.is_empty() {
             let (node, epoch) = (broker.node, broker.epoch());
-            let decided =
-                broker.controller.decide(move |controller| controller.allocate_producer_ids(node, epoch));
+            let decided = broker
+                .controller
+                .decide(move |controller| controller.allocate_producer_ids(node, epoch));
             let first = decided.await?;
             *left = first..first + PRODUCER_ID_BLOCK_LEN;
         }

@@ -30,7 +30,8 @@ fn every_synonym_of_a_topic_setting_is_a_broker_setting() {
 
 #[test]
 fn refusals_read_as_kafkas() {
-    let refusal = |name: &str, value: &str| topic_key(name).unwrap().validate(value).unwrap_err().to_string();
+    let refusal =
+        |name: &str, value: &str| topic_key(name).unwrap().validate(value).unwrap_err().to_string();
     assert_eq!(
         refusal("retention.ms", "soon"),
         "Invalid value soon for configuration retention.ms: Not a number of type LONG"

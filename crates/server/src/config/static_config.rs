@@ -7,9 +7,7 @@ use kalda_metadata::config::{ConfigKey, broker_key, broker_keys};
 use kalda_model::BrokerId;
 
 use super::environment::setting_name;
-use super::listeners::{
-    Address, AdvertisedHost, Listener, parse_addresses, parse_protocol_map,
-};
+use super::listeners::{Address, AdvertisedHost, Listener, parse_addresses, parse_protocol_map};
 use super::properties;
 
 /// Where data goes when nobody says.
@@ -144,8 +142,10 @@ fn check(
         if name.starts_with("zookeeper.") {
             let text = format!("`{name}` is ignored: there is no ZooKeeper, the metadata is KRaft");
             warnings.push(Warning(text));
-        } else if matches!(&**name, "inter.broker.protocol.version" | "log.message.format.version") {
-            warnings.push(Warning(format!("`{name}` is ignored: it has no meaning since Kafka 4.0")));
+        } else if matches!(&**name, "inter.broker.protocol.version" | "log.message.format.version")
+        {
+            warnings
+                .push(Warning(format!("`{name}` is ignored: it has no meaning since Kafka 4.0")));
         } else if let Some(key) = broker_key(name) {
             let is_unset = value.is_empty() && key.default.is_none_or(str::is_empty);
             if !is_unset {
@@ -262,7 +262,10 @@ mod tests {
     #[test]
     fn an_unknown_key_is_named_with_its_neighbour_and_an_old_one_with_its_fate() {
         let (_, warnings) = load("log.retention.hour=1\nzookeeper.connect=x:2181\n").unwrap();
-        assert_eq!(warnings[0].0, "`log.retention.hour` is not a setting; did you mean `log.retention.hours`?");
+        assert_eq!(
+            warnings[0].0,
+            "`log.retention.hour` is not a setting; did you mean `log.retention.hours`?"
+        );
         assert!(warnings[1].0.starts_with("`zookeeper.connect` is ignored"));
     }
 
@@ -280,8 +283,14 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_in_one_line() {
         for (file, says) in [
-            ("num.partitions=many", "Invalid value many for configuration num.partitions: Not a number of type INT"),
-            ("advertised.listeners=PLAINTEXT://0.0.0.0:9092", "advertised.listeners cannot use the nonroutable meta-address 0.0.0.0."),
+            (
+                "num.partitions=many",
+                "Invalid value many for configuration num.partitions: Not a number of type INT",
+            ),
+            (
+                "advertised.listeners=PLAINTEXT://0.0.0.0:9092",
+                "advertised.listeners cannot use the nonroutable meta-address 0.0.0.0.",
+            ),
             ("listeners=SSL://:9093", "listeners: SSL://:9093 needs SSL"),
             ("node.id=1\nbroker.id=2", "You must set `node.id` to the same value as `broker.id`"),
             ("process.roles=broker", "process.roles: this version runs both roles"),

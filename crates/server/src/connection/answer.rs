@@ -68,7 +68,9 @@ impl Outbox {
     pub(crate) async fn flush(&mut self, stream: &TcpStream) -> io::Result<()> {
         while !self.pieces.is_empty() {
             match self.write_some(stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => stream.writable().await?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    stream.writable().await?
+                }
                 other => other?,
             }
         }
@@ -130,7 +132,9 @@ fn send_file(stream: &TcpStream, file: &dyn DiskFile, position: u64, len: u64) -
     };
     match sent {
         // The length is on the wire already: the client must not take the next answer for records.
-        0 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a segment is shorter than its index")),
+        0 => {
+            Err(io::Error::new(io::ErrorKind::UnexpectedEof, "a segment is shorter than its index"))
+        }
         sent => Ok(sent as u64),
     }
 }

@@ -26,8 +26,8 @@ thread_local! {
 #[derive(Debug)]
 pub(crate) struct Frame {
     pub(crate) body: Bytes,
-    /// Its part of the budget, held until it is answered.
-    pub(crate) grant: Option<MemoryGrant>,
+    /// Its part of the budget, given back when the frame is dropped.
+    pub(crate) _grant: Option<MemoryGrant>,
 }
 
 /// Why a connection ends without having been asked to.
@@ -65,7 +65,7 @@ impl Frames {
         if self.buffer.is_empty() {
             self.buffer = BytesMut::new();
         }
-        Ok(Some(Frame { body, grant: self.grant.take() }))
+        Ok(Some(Frame { body, _grant: self.grant.take() }))
     }
 
     /// Whether a frame has begun and not ended.
@@ -137,7 +137,10 @@ mod tests {
 
     #[test]
     fn a_length_beyond_the_limit_is_refused_before_its_bytes_come() {
-        assert!(matches!(frames(b"\x7f\xff\xff\xff").take(), Err(FrameError::Length(i32::MAX, 100))));
+        assert!(matches!(
+            frames(b"\x7f\xff\xff\xff").take(),
+            Err(FrameError::Length(i32::MAX, 100))
+        ));
         assert!(matches!(frames(b"\xff\xff\xff\xff").take(), Err(FrameError::Length(-1, 100))));
         assert!(frames(b"\x7f\xff").take().unwrap().is_none());
     }

@@ -24,8 +24,8 @@ pub(crate) use memory::RequestMemory;
 
 use crate::broker::Broker;
 use crate::dispatch::{self, Refusal, Served};
-use frames::Frames;
 use answer::Outbox;
+use frames::Frames;
 
 /// Produce requests of one connection that may wait for the disk at once; more are not read.
 const PENDING_MAX: usize = 256;
@@ -41,8 +41,13 @@ pub(crate) struct Peer {
     pub(crate) listener: usize,
     /// When it last sent or took something, on the monotonic clock.
     active_ms: AtomicI64,
+    /// It has begun a request and not finished it.
+    mid_frame: AtomicBool,
+    /// A request of it is being served, which may take its time.
+    served: AtomicBool,
     closing: AtomicBool,
     close: Notify,
+    cut: Notify,
 }
 
 impl Peer {
@@ -57,8 +62,11 @@ impl Peer {
             local,
             listener,
             active_ms: AtomicI64::new(now_ms),
+            mid_frame: AtomicBool::new(false),
+            served: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             close: Notify::new(),
+            cut: Notify::new(),
         })
     }
 
@@ -75,6 +83,21 @@ impl Peer {
 
     pub(crate) fn is_closing(&self) -> bool {
         self.closing.load(Ordering::Acquire)
+    }
+
+    /// Whether it has begun a request and not finished it.
+    pub(crate) fn is_mid_frame(&self) -> bool {
+        self.mid_frame.load(Ordering::Relaxed)
+    }
+
+    /// Whether a request of it is being served.
+    pub(crate) fn is_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
+    }
+
+    /// Ends the connection at once: it has been silent for too long.
+    pub(crate) fn cut(&self) {
+        self.cut.notify_one();
     }
 }
 
@@ -114,9 +137,19 @@ impl Connection {
 
     /// Serves the client until it leaves, errs, or is asked to go.
     pub(crate) async fn run(mut self) -> Result<(), Ended> {
+        let peer = Arc::clone(&self.peer);
+        tokio::select! {
+            ended = self.serve() => ended,
+            () = peer.cut.notified() => Ok(()),
+        }
+    }
+
+    async fn serve(&mut self) -> Result<(), Ended> {
         loop {
             self.serve_complete_frames().await?;
             self.outbox.flush(&self.stream).await?;
+            self.peer.served.store(!self.pending.is_empty(), Ordering::Relaxed);
+            self.peer.mid_frame.store(self.frames.is_partial(), Ordering::Relaxed);
             match self.next_event().await? {
                 Event::Answered(answer) => {
                     self.pending.pop_front();
@@ -136,6 +169,7 @@ impl Connection {
     async fn serve_complete_frames(&mut self) -> Result<(), Ended> {
         while self.pending.len() < PENDING_MAX && !self.peer.is_closing() {
             let Some(frame) = self.frames.take()? else { break };
+            self.peer.served.store(true, Ordering::Relaxed);
             let request = dispatch::open(frame)?;
             if !request.may_overlap() {
                 self.answer_pending().await?;
@@ -178,10 +212,5 @@ impl Connection {
             () = self.peer.close.notified() => Ok(Event::Close),
             ready = self.stream.readable(), if may_read => ready.map(|()| Event::Readable),
         }
-    }
-
-    /// Whether the client has sent the beginning of a request that it never finished.
-    pub(crate) fn is_mid_frame(&self) -> bool {
-        self.frames.is_partial()
     }
 }

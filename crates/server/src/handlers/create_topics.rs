@@ -26,7 +26,8 @@ impl Handle for CreateTopicsRequest {
                 ..CreateTopicsResponse::default()
             },
         };
-        let text = "Partition count and replication factor must be given: defaults need CreateTopics v4.";
+        let text =
+            "Partition count and replication factor must be given: defaults need CreateTopics v4.";
         response.topics.extend(
             refused.into_iter().map(|topic| failure(topic.name, ErrorCode::InvalidRequest, text)),
         );

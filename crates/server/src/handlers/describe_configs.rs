@@ -78,12 +78,16 @@ fn resolve(
         }
         Some(ResourceType::Broker) => {
             let node = cx.broker.node;
-            let text = format!("Unexpected broker id, expected {node} or empty string, but received {name}");
+            let text = format!(
+                "Unexpected broker id, expected {node} or empty string, but received {name}"
+            );
             Err((ErrorCode::InvalidRequest, text))
         }
-        Some(ResourceType::Group) => {
-            Ok(overridable(group_keys(), own(ResourceType::Group).map(AsRef::as_ref), ConfigSource::Group))
-        }
+        Some(ResourceType::Group) => Ok(overridable(
+            group_keys(),
+            own(ResourceType::Group).map(AsRef::as_ref),
+            ConfigSource::Group,
+        )),
         Some(ResourceType::ClientMetrics) => Ok(overridable(
             client_metrics_keys(),
             own(ResourceType::ClientMetrics).map(AsRef::as_ref),
@@ -118,22 +122,22 @@ fn entry(
     resolved: Resolved,
     is_broker: bool,
 ) -> DescribeConfigsResourceResult {
-        let Resolved { key, value, source, synonyms } = resolved;
-        let shown = |value: Option<String>| if key.is_sensitive() { None } else { value };
-        let synonyms = synonyms.into_iter().map(|synonym| DescribeConfigsSynonym {
-            name: synonym.name.to_owned(),
-            value: shown(synonym.value),
-            source: synonym.source as i8,
-        });
-        DescribeConfigsResourceResult {
-            name: key.name.to_owned(),
-            value: shown(value),
-            read_only: is_broker && !key.is_dynamic(),
-            is_default: source == ConfigSource::Default,
-            config_source: source as i8,
-            is_sensitive: key.is_sensitive(),
-            synonyms: if request.include_synonyms { synonyms.collect() } else { Vec::new() },
-            config_type: key.kind as i8,
-            documentation: request.include_documentation.then(|| key.doc.to_owned()),
-        }
+    let Resolved { key, value, source, synonyms } = resolved;
+    let shown = |value: Option<String>| if key.is_sensitive() { None } else { value };
+    let synonyms = synonyms.into_iter().map(|synonym| DescribeConfigsSynonym {
+        name: synonym.name.to_owned(),
+        value: shown(synonym.value),
+        source: synonym.source as i8,
+    });
+    DescribeConfigsResourceResult {
+        name: key.name.to_owned(),
+        value: shown(value),
+        read_only: is_broker && !key.is_dynamic(),
+        is_default: source == ConfigSource::Default,
+        config_source: source as i8,
+        is_sensitive: key.is_sensitive(),
+        synonyms: if request.include_synonyms { synonyms.collect() } else { Vec::new() },
+        config_type: key.kind as i8,
+        documentation: request.include_documentation.then(|| key.doc.to_owned()),
+    }
 }

@@ -39,7 +39,8 @@ impl Handle for DescribeTopicPartitionsRequest {
             let topic = describe(&image, &name, from, &mut room);
             let next = topic.partitions.last().map_or(from, |last| last.partition_index + 1);
             let known = image.topics.by_name(&name);
-            let is_whole = known.is_none_or(|topic| topic.partitions.range(next..).next().is_none());
+            let is_whole =
+                known.is_none_or(|topic| topic.partitions.range(next..).next().is_none());
             response.topics.push(topic);
             if !is_whole {
                 response.next_cursor = Some(Cursor { topic_name: name, partition_index: next });

@@ -2,7 +2,7 @@
 //! single settings of a resource. Decided by the controller.
 
 use kalda_protocol::messages::incremental_alter_configs::{
-    IncrementalAlterConfigsRequest, AlterConfigsResourceResponse, IncrementalAlterConfigsResponse,
+    AlterConfigsResourceResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
 
 use crate::dispatch::{Handle, RequestContext};
@@ -13,8 +13,10 @@ impl Handle for IncrementalAlterConfigsRequest {
         let names: Vec<_> = resources
             .map(|resource| (resource.resource_type, resource.resource_name.clone()))
             .collect();
-        let decided =
-            cx.broker.controller.decide(move |controller| controller.incremental_alter_configs(&self));
+        let decided = cx
+            .broker
+            .controller
+            .decide(move |controller| controller.incremental_alter_configs(&self));
         decided.await.unwrap_or_else(|unavailable| {
             let responses = names.into_iter().map(|(resource_type, resource_name)| {
                 AlterConfigsResourceResponse {
@@ -25,7 +27,10 @@ impl Handle for IncrementalAlterConfigsRequest {
                 }
             });
             let responses = responses.collect();
-            IncrementalAlterConfigsResponse { responses, ..IncrementalAlterConfigsResponse::default() }
+            IncrementalAlterConfigsResponse {
+                responses,
+                ..IncrementalAlterConfigsResponse::default()
+            }
         })
     }
 }

@@ -3,9 +3,7 @@
 //! served.
 
 use kalda_protocol::ErrorCode;
-use kalda_protocol::messages::init_producer_id::{
-    InitProducerIdRequest, InitProducerIdResponse,
-};
+use kalda_protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
 
 use crate::dispatch::{Handle, RequestContext};
 

@@ -46,7 +46,8 @@ impl Handle for ListConfigResourcesRequest {
                     });
                 }
                 ResourceType::ClientMetrics | ResourceType::Group => {
-                    let of_kind = image.configs.iter().filter(|(resource, _)| resource.kind == kind);
+                    let of_kind =
+                        image.configs.iter().filter(|(resource, _)| resource.kind == kind);
                     of_kind.for_each(|(resource, _)| {
                         add(&resource.name);
                     });

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kalda_protocol::ErrorCode;
-use kalda_records::{BatchError, RecordError, ValidBatch};
+use kalda_records::{BatchError, BatchRules, RecordError, ValidBatch};
 use kalda_replication::{Acks, Durability};
 use kalda_storage::{AppendError, Appended};
 
@@ -16,6 +16,8 @@ pub(crate) struct Appending<'a> {
     pub(crate) records: Bytes,
     pub(crate) acks: Acks,
     pub(crate) now_ms: i64,
+    /// Whether the request's version may carry zstd.
+    pub(crate) is_zstd_allowed: bool,
     /// The request that will wait, and the number that it knows this partition by.
     pub(crate) request: &'a Arc<PendingProduce>,
     pub(crate) slot: usize,
@@ -37,15 +39,19 @@ impl From<ErrorCode> for AppendRefused {
 
 impl HostedPartition {
     /// Appends one batch. If the answer must wait, the request has been made to wait.
-    pub(crate) fn append(self: &Arc<Self>, append: Appending<'_>) -> Result<Appended, AppendRefused> {
+    pub(crate) fn append(
+        self: &Arc<Self>,
+        append: Appending<'_>,
+    ) -> Result<Appended, AppendRefused> {
         // Validation may decompress: it runs before the partition is locked, under the rules that
         // hold now.
         let rules = {
             let state = self.serving()?;
             state.partition.check_append(append.acks).map_err(refused)?;
-            state.settings.log.batch_rules(append.now_ms)
+            let is_zstd_allowed = append.is_zstd_allowed;
+            BatchRules { is_zstd_allowed, ..state.settings.log.batch_rules(append.now_ms) }
         };
-        let batch = ValidBatch::validate(append.records, &rules).map_err(invalid)?;
+        let batch = ValidBatch::validate(append.records.clone(), &rules).map_err(invalid)?;
         if batch.facts().is_transactional {
             let text = "The transaction was not begun here: no partition was added to it.";
             return Err(AppendRefused {

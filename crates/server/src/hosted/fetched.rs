@@ -62,16 +62,14 @@ impl FetchedRecords {
         }
     }
 
-    /// The records as parts of an answer.
-    pub(crate) fn pieces(&self) -> Option<Piece> {
+    /// The records as a part of an answer.
+    pub(crate) fn piece(&self) -> Option<Piece> {
         match &self.records {
             Records::Bytes(bytes) if bytes.is_empty() => None,
             Records::Bytes(bytes) => Some(Piece::Bytes(bytes.clone())),
-            Records::File { file, position, len } => Some(Piece::File {
-                file: Arc::clone(file),
-                position: *position,
-                len: *len as u64,
-            }),
+            Records::File { file, position, len } => {
+                Some(Piece::File { file: Arc::clone(file), position: *position, len: *len as u64 })
+            }
         }
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use kalda_protocol::ErrorCode;
-use kalda_storage::{Flushable, Flushed, FlushWork, StorageError};
+use kalda_storage::{FlushWork, Flushable, Flushed, StorageError};
 
 use super::HostedPartition;
 

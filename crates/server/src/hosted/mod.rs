@@ -8,6 +8,7 @@ mod append;
 mod fetched;
 mod flush;
 mod read;
+mod relocate;
 mod waits;
 
 use std::collections::VecDeque;
@@ -37,7 +38,6 @@ pub(crate) struct HostedPartition {
     pub(crate) index: i32,
     pub(crate) topic_id: TopicId,
     directory: RwLock<Arc<DataDirectory>>,
-    local: BrokerId,
     /// Whether the flusher knows that there is something to flush.
     is_queued: AtomicBool,
     state: Mutex<State>,
@@ -85,7 +85,7 @@ impl HostedPartition {
         let state = Mutex::new(state);
         let is_queued = AtomicBool::new(false);
         let directory = RwLock::new(directory);
-        let hosted = Self { topic, index, topic_id, directory, local, is_queued, state };
+        let hosted = Self { topic, index, topic_id, directory, is_queued, state };
         hosted.on_metadata(registration);
         Arc::new(hosted)
     }

@@ -74,7 +74,10 @@ impl HostedPartition {
         drop(state);
         if slice.len <= COPIED_LEN_MAX {
             let bytes = slice.read_bytes().map_err(|source| {
-                self.read_failed(&StorageError::Disk { path: self.directory().path().into(), source })
+                self.read_failed(&StorageError::Disk {
+                    path: self.directory().path().into(),
+                    source,
+                })
             })?;
             found.set_bytes(bytes);
         } else {
@@ -135,10 +138,7 @@ impl State {
 
     /// Whether what the client fetched last is another history than ours (KIP-320, KIP-595): the
     /// largest epoch that both know, and where it ends here.
-    fn divergence(
-        &self,
-        want: &Wanted,
-    ) -> Result<Option<(LeaderEpoch, Offset)>, ErrorCode> {
+    fn divergence(&self, want: &Wanted) -> Result<Option<(LeaderEpoch, Offset)>, ErrorCode> {
         let last = LeaderEpoch(want.last_fetched_epoch);
         if last.0 < 0 {
             return Ok(None);

@@ -61,12 +61,7 @@ pub(super) struct ProduceWait {
 }
 
 impl ProduceWait {
-    pub(super) fn new(
-        end: Offset,
-        acks: Acks,
-        request: &Arc<PendingProduce>,
-        slot: usize,
-    ) -> Self {
+    pub(super) fn new(end: Offset, acks: Acks, request: &Arc<PendingProduce>, slot: usize) -> Self {
         request.outstanding.fetch_add(1, Ordering::AcqRel);
         Self { end, acks, request: Arc::clone(request), slot }
     }

@@ -12,7 +12,7 @@ use kalda_model::Offset;
 use kalda_protocol::ErrorCode;
 use kalda_protocol::stored::metadata::MetadataRecord;
 use kalda_raft::MetadataLog;
-use kalda_storage::{Flushable, FlushWork, Flushed, StorageError};
+use kalda_storage::{FlushWork, Flushable, Flushed, StorageError};
 use parking_lot::Mutex;
 use tokio::sync::{Notify, mpsc, oneshot};
 
@@ -98,7 +98,11 @@ impl SharedMetadataLog {
     }
 
     /// Waits until everything below `end` is on disk.
-    async fn flush_to(self: &Arc<Self>, directory: &DataDirectory, end: Offset) -> Result<(), Unavailable> {
+    async fn flush_to(
+        self: &Arc<Self>,
+        directory: &DataDirectory,
+        end: Offset,
+    ) -> Result<(), Unavailable> {
         directory.flusher.mark_dirty(Arc::clone(self) as _);
         loop {
             let progress = self.progress.notified();

@@ -15,6 +15,9 @@ use crate::directory::DataDirectory;
 /// How often it looks whether something is due. It touches partitions only when it is.
 const TICK: Duration = Duration::from_secs(1);
 
+/// Before the first look at retention: a start has more urgent things to do.
+const FIRST_RETENTION_MS: i64 = 30_000;
+
 /// When each of the duties is due next, on the monotonic clock.
 struct Due {
     retention_ms: i64,
@@ -25,7 +28,7 @@ struct Due {
 pub(crate) async fn run(broker: Arc<Broker>) {
     let mut due = Due { retention_ms: 0, checkpoint_ms: 0 };
     let now_ms = broker.clock.monotonic_ms();
-    due.retention_ms = now_ms + broker.config.number("log.initial.task.delay.ms");
+    due.retention_ms = now_ms + FIRST_RETENTION_MS;
     due.checkpoint_ms = now_ms + checkpoint_interval_ms(&broker);
     remove_deleted(&broker).await;
     loop {
@@ -154,25 +157,31 @@ async fn remove_deleted(broker: &Arc<Broker>) {
 
 /// Writes the recovery points, high watermarks and log starts of one directory.
 pub(crate) fn write_checkpoints(directory: &DataDirectory) -> Result<(), StorageError> {
-    let mut recovery_points = BTreeMap::new();
-    let mut high_watermarks = BTreeMap::new();
-    let mut log_starts = BTreeMap::new();
+    write_checkpoint(directory, Checkpoint::RecoveryPoint)?;
+    write_checkpoint(directory, Checkpoint::HighWatermark)?;
+    write_checkpoint(directory, Checkpoint::LogStart)
+}
+
+/// Writes one of the checkpoints of a directory.
+pub(crate) fn write_checkpoint(
+    directory: &DataDirectory,
+    which: Checkpoint,
+) -> Result<(), StorageError> {
+    let mut offsets = BTreeMap::new();
     for partition in directory.hosted() {
-        let name = TopicPartition::new(Arc::clone(&partition.topic), partition.index);
-        let seen = partition.with_log(|log, state| {
-            let first_segment = log.segments().next().map_or(Offset::ZERO, |first| first.base_offset);
-            let is_moved = log.log_start_offset() > first_segment;
-            let log_start = is_moved.then(|| log.log_start_offset());
-            (log.flushed_offset(), state.high_watermark(), log_start)
+        let offset = partition.with_log(|log, state| match which {
+            Checkpoint::RecoveryPoint => Some(log.flushed_offset()),
+            Checkpoint::HighWatermark => Some(state.high_watermark()),
+            Checkpoint::LogStart => {
+                let first = log.segments().next().map(|first| first.base_offset);
+                let start = log.log_start_offset();
+                (start > first.unwrap_or(Offset::ZERO)).then_some(start)
+            }
         });
-        let Ok((flushed, high_watermark, log_start)) = seen else { continue };
-        recovery_points.insert(name.clone(), flushed);
-        high_watermarks.insert(name.clone(), high_watermark);
-        if let Some(log_start) = log_start {
-            log_starts.insert(name, log_start);
+        if let Ok(Some(offset)) = offset {
+            let name = TopicPartition::new(Arc::clone(&partition.topic), partition.index);
+            offsets.insert(name, offset);
         }
     }
-    directory.storage.store_checkpoint(Checkpoint::RecoveryPoint, &recovery_points)?;
-    directory.storage.store_checkpoint(Checkpoint::HighWatermark, &high_watermarks)?;
-    directory.storage.store_checkpoint(Checkpoint::LogStart, &log_starts)
+    directory.storage.store_checkpoint(which, &offsets)
 }

@@ -61,7 +61,7 @@ pub(crate) fn settings(broker: &Broker, image: &Image, topic: &str) -> Arc<Topic
     TopicSettings::resolve(image, broker.config_sources(image), topic, expiration_ms)
 }
 
-fn apply_partition(
+pub(crate) fn apply_partition(
     broker: &Arc<Broker>,
     topic: &TopicImage,
     index: i32,
@@ -98,8 +98,7 @@ fn make(
     let partition = TopicPartition::new(Arc::clone(&topic.name), index);
     let path = directory.storage.partition_dir(&partition);
     let now_ms = broker.clock.wall_ms();
-    let log =
-        Log::create(&broker.disk, &path, Arc::clone(&settings.log), Some(topic.id), now_ms)?;
+    let log = Log::create(&broker.disk, &path, Arc::clone(&settings.log), Some(topic.id), now_ms)?;
     Ok(host(broker, directory, topic, index, log, Arc::clone(settings)))
 }
 

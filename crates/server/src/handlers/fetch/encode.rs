@@ -3,7 +3,7 @@
 //! Written by hand because the derived codec would copy every record once more. Partitions of one
 //! topic that follow each other share its entry, as the request had them.
 
-use bytes::{BufMut as _, Bytes, BytesMut};
+use bytes::{BufMut as _, BytesMut};
 use kalda_protocol::messages::fetch::FetchResponse;
 use kalda_protocol::{EncodeError, ErrorCode, Message as _, wire};
 
@@ -115,13 +115,12 @@ impl Writer {
         } else {
             self.out.put_i32(i32::try_from(len).unwrap_or(i32::MAX));
         }
-        for piece in fetched.records.pieces() {
-            match piece {
-                Piece::Bytes(bytes) => self.out.put_slice(&bytes),
-                file @ Piece::File { .. } => {
-                    let head = self.out.split().freeze();
-                    self.pieces.extend([Piece::Bytes(head), file]);
-                }
+        match fetched.records.piece() {
+            None => {}
+            Some(Piece::Bytes(bytes)) => self.out.put_slice(&bytes),
+            Some(file @ Piece::File { .. }) => {
+                let head = self.out.split().freeze();
+                self.pieces.extend([Piece::Bytes(head), file]);
             }
         }
     }
@@ -176,6 +175,7 @@ impl Writer {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use kalda_model::{LeaderEpoch, Offset, ProducerId, Uuid};
     use kalda_protocol::messages::fetch::FetchRequest;
 
@@ -199,8 +199,7 @@ mod tests {
                 false => TopicRef::Name(format!("topic{id}").into()),
             };
             let mut all = vec![fetched(topic(1), 0), fetched(topic(1), 3), fetched(topic(2), 1)];
-            all[1].records.diverging =
-                (version >= FLEXIBLE).then_some((LeaderEpoch(4), Offset(5)));
+            all[1].records.diverging = (version >= FLEXIBLE).then_some((LeaderEpoch(4), Offset(5)));
             all[2].records.aborted_transactions = Some(vec![(ProducerId(7), Offset(2))]);
             let out = BytesMut::from(&[0; 4][..]);
             let answer = response(version, 77, &all, out).unwrap();

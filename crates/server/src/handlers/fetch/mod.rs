@@ -66,7 +66,9 @@ pub(crate) async fn serve(
     };
     let read = Read {
         broker: &cx.broker,
-        max_bytes: usize::try_from(request.max_bytes).unwrap_or(0).min(cx.broker.limits.fetch_max_bytes),
+        max_bytes: usize::try_from(request.max_bytes)
+            .unwrap_or(0)
+            .min(cx.broker.limits.fetch_max_bytes),
         min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
         isolation: Isolation::from_wire(request.isolation_level),
     };
@@ -74,7 +76,10 @@ pub(crate) async fn serve(
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(wait_ms);
     let fetched = loop {
         let Outcome { fetched, is_ready, missing_bytes } = read.once(&wanted);
-        if is_ready || wait_ms == 0 || tokio::time::Instant::now() >= deadline || cx.peer.is_closing()
+        if is_ready
+            || wait_ms == 0
+            || tokio::time::Instant::now() >= deadline
+            || cx.peer.is_closing()
         {
             break fetched;
         }

@@ -107,5 +107,8 @@ fn find(
     if !topic.partitions.contains_key(&partition) {
         return Err(ErrorCode::UnknownTopicOrPartition);
     }
-    broker.partitions.find(topic.id, partition).ok_or_else(|| broker.why_not_hosted(topic, partition))
+    broker
+        .partitions
+        .find(topic.id, partition)
+        .ok_or_else(|| broker.why_not_hosted(topic, partition))
 }

@@ -112,7 +112,8 @@ impl FetchSessions {
         }
         let count = held.partitions.len().max(1);
         let first = held.first % count;
-        let in_turn = held.partitions.values().skip(first).chain(held.partitions.values().take(first));
+        let in_turn =
+            held.partitions.values().skip(first).chain(held.partitions.values().take(first));
         let wanted = in_turn.map(|known| known.wanted.clone()).collect();
         drop(held);
         let id = request.session_id;
@@ -230,8 +231,11 @@ mod tests {
             partition_max_bytes: 100,
             ..FetchPartition::default()
         });
-        let topic =
-            FetchTopic { topic: "t".into(), partitions: partitions.collect(), ..FetchTopic::default() };
+        let topic = FetchTopic {
+            topic: "t".into(),
+            partitions: partitions.collect(),
+            ..FetchTopic::default()
+        };
         FetchRequest { session_id, session_epoch, topics: vec![topic], ..FetchRequest::default() }
     }
 
@@ -247,12 +251,7 @@ mod tests {
     fn fetched(partition: i32, high_watermark: i64) -> Fetched {
         let mut records = FetchedRecords::default();
         records.high_watermark = kalda_model::Offset(high_watermark);
-        Fetched {
-            topic: TopicRef::Name("t".into()),
-            partition,
-            error: ErrorCode::None,
-            records,
-        }
+        Fetched { topic: TopicRef::Name("t".into()), partition, error: ErrorCode::None, records }
     }
 
     #[test]

@@ -1,0 +1,52 @@
+//! The switch of a partition from one log directory to another, under its lock.
+
+use std::sync::Arc;
+
+use kalda_env::Disk;
+use kalda_model::TopicPartition;
+use kalda_storage::{Log, OpenOptions, StorageError};
+
+use super::HostedPartition;
+use crate::directory::DataDirectory;
+
+impl HostedPartition {
+    /// Closes the log, lets `copy` bring the copy up to date and put it in its place, and goes on
+    /// with the copy. If anything fails the partition stays where it is.
+    pub(crate) fn switch_directory(
+        &self,
+        target: &Arc<DataDirectory>,
+        disk: &dyn Disk,
+        now_ms: i64,
+        copy: &dyn Fn() -> Result<(), StorageError>,
+    ) -> Result<(), StorageError> {
+        let mut state = self.state.lock();
+        state.log.close_clean()?;
+        copy()?;
+        let name = TopicPartition::new(Arc::clone(&self.topic), self.index);
+        let path = target.storage.partition_dir(&name);
+        let options = OpenOptions {
+            clean_shutdown: true,
+            recovery_point: state.log.log_end_offset(),
+            log_start: state.log.log_start_offset(),
+            now_ms,
+        };
+        let config = Arc::clone(state.log.config());
+        let opened = Log::open(target.storage.disk(), &path, config, options);
+        let (log, _) = match opened {
+            Ok(opened) => opened,
+            Err(error) => {
+                // Two directories of one partition must not be left behind.
+                let _kept = disk.remove_dir_all(&path);
+                return Err(error);
+            }
+        };
+        assert_eq!(log.log_end_offset(), state.log.log_end_offset(), "the copy is complete");
+        state.log = log;
+        *self.directory.write() = Arc::clone(target);
+        // What was flushed under the old directory is what was copied and synced.
+        let end = state.log.log_end_offset();
+        let effects = state.partition.on_flushed(end);
+        state.perform(effects);
+        Ok(())
+    }
+}

@@ -1,0 +1,227 @@
+//! From settings to a serving broker, and back to a clean stop.
+
+mod directories;
+mod metadata;
+mod stop;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use kalda_env::{FsDisk, OsRng, SystemClock};
+use tokio::task::LocalSet;
+
+use crate::broker::{BoundListener, Broker, Parts, Stop, World};
+use crate::config::BrokerConfig;
+use crate::listener::{ConnectionLimits, bind};
+use crate::shard::{self, Shard, ShardHandle};
+use crate::tasks::controller::{Commands, ControllerHandle, ControllerLoop};
+use crate::tasks::housekeeping;
+
+/// Requests may hold this much memory unless `queued.max.request.bytes` says otherwise.
+const REQUEST_MEMORY_DEFAULT: usize = 512 * 1024 * 1024;
+
+/// Why a broker does not start or cannot go on: one line that says what to do.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(pub String);
+
+/// A running broker.
+pub struct Server {
+    broker: Arc<Broker>,
+    threads: Vec<JoinHandle<()>>,
+    controller: ControllerParts,
+}
+
+/// What the stop needs of the controller.
+struct ControllerParts {
+    log: Arc<crate::tasks::controller::SharedMetadataLog>,
+}
+
+impl Server {
+    /// Starts a broker on the real clock, disk and network.
+    ///
+    /// # Errors
+    /// A directory or an address cannot be used, or the data cannot be trusted.
+    pub fn start(config: BrokerConfig) -> Result<Self, StartError> {
+        let world = World {
+            clock: Arc::new(SystemClock::new()),
+            rng: Arc::new(OsRng),
+            disk: Arc::new(FsDisk),
+        };
+        raise_open_files_limit();
+        // Addresses first: a second broker by mistake must not touch the first one's data.
+        let mut sockets = Vec::new();
+        let mut listeners = Vec::new();
+        let backlog = i32::try_from(config.number("socket.listen.backlog.size")).unwrap_or(50);
+        for listener in &config.listeners {
+            let socket = bind(listener, backlog).map_err(StartError)?;
+            let address = socket.local_addr().map_err(|error| StartError(error.to_string()))?;
+            listeners.push(BoundListener { listener: listener.clone(), address });
+            sockets.push(socket);
+        }
+        let stop = Stop::default();
+        let opened = directories::open(&config, &world, &stop)?;
+        let metadata = metadata::open(&config, &world, &opened)?;
+        let (controller, commands) = ControllerHandle::new();
+        let memory = config.number("queued.max.request.bytes");
+        let broker = Broker::new(Parts {
+            cluster_id: opened.cluster_id.clone(),
+            world,
+            listeners,
+            directories: opened.all.iter().map(|one| Arc::clone(&one.directory)).collect(),
+            controller,
+            image: metadata.loader.image().clone(),
+            request_memory_max: match usize::try_from(memory) {
+                Ok(bytes) if bytes > 0 => bytes,
+                _ => REQUEST_MEMORY_DEFAULT,
+            },
+            stop,
+            config,
+        });
+        metadata::host_partitions(&broker, &opened)?;
+        let controller = ControllerParts { log: Arc::clone(&metadata.log) };
+        let controller_loop = ControllerLoop {
+            broker: Arc::clone(&broker),
+            directory: Arc::clone(&metadata.directory),
+            log: metadata.log,
+            loader: metadata.loader,
+            changes: kalda_metadata::Changes::default(),
+        };
+        let was_clean = opened.was_clean;
+        let threads = run_shards(&broker, sockets, controller_loop, commands, was_clean)?;
+        Ok(Self { broker, threads, controller })
+    }
+
+    /// The addresses that clients can connect to.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.broker.listeners.iter().map(|bound| bound.address).collect()
+    }
+
+    /// Asks the broker to stop, from any thread.
+    pub fn stop(&self) {
+        self.broker.stop.ask(None);
+    }
+
+    /// Waits until the broker has stopped, and closes everything.
+    ///
+    /// # Errors
+    /// It had to stop, or could not close clean: the line says why.
+    pub fn wait(mut self) -> Result<(), StartError> {
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                self.broker.stop.ask(Some("a thread of the broker panicked".to_owned()));
+            }
+        }
+        let closed = stop::close(&self.broker, &self.controller.log);
+        match self.broker.stop.failure() {
+            Some(line) => Err(StartError(line)),
+            None => closed.map_err(|error| StartError(error.to_string())),
+        }
+    }
+}
+
+/// Starts a thread for each core, and returns once the broker serves.
+fn run_shards(
+    broker: &Arc<Broker>,
+    sockets: Vec<std::net::TcpListener>,
+    controller: ControllerLoop,
+    commands: Commands,
+    was_clean: bool,
+) -> Result<Vec<JoinHandle<()>>, StartError> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let (handles, shards): (Vec<ShardHandle>, Vec<Shard>) =
+        (0..cores).map(|_| Shard::new()).unzip();
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    let mut first = Some(First { sockets, controller, commands, was_clean, handles, ready });
+    let mut threads = Vec::new();
+    for (number, shard) in shards.into_iter().enumerate() {
+        let broker = Arc::clone(broker);
+        let first = first.take();
+        let run = move || run_shard(broker, shard, first);
+        let thread = std::thread::Builder::new().name(format!("kalda-{number}")).spawn(run);
+        threads
+            .push(thread.map_err(|error| StartError(format!("cannot start a thread: {error}")))?);
+    }
+    match is_ready.recv() {
+        Ok(Ok(())) => Ok(threads),
+        Ok(Err(line)) => {
+            broker.stop.ask(Some(line.clone()));
+            Err(StartError(line))
+        }
+        Err(_) => Err(StartError("the first thread of the broker ended".to_owned())),
+    }
+}
+
+/// What only the first shard runs: the controller, the acceptors, the housekeeping.
+struct First {
+    sockets: Vec<std::net::TcpListener>,
+    controller: ControllerLoop,
+    commands: Commands,
+    was_clean: bool,
+    handles: Vec<ShardHandle>,
+    ready: std::sync::mpsc::Sender<Result<(), String>>,
+}
+
+fn run_shard(broker: Arc<Broker>, shard: Shard, first: Option<First>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return broker.stop.ask(Some(format!("cannot start an event loop: {error}"))),
+    };
+    LocalSet::new().block_on(&runtime, async move {
+        if let Some(first) = first {
+            tokio::task::spawn_local(run_first(Arc::clone(&broker), first));
+        }
+        shard.run(broker).await;
+    });
+}
+
+async fn run_first(broker: Arc<Broker>, first: First) {
+    let First { sockets, mut controller, commands, was_clean, handles, ready } = first;
+    let registered = metadata::register(&broker, &mut controller, was_clean).await;
+    let is_registered = registered.is_ok();
+    // Who waits for it may have given up; then the broker is being stopped.
+    let _given_up = ready.send(registered.map_err(|unavailable| unavailable.to_string()));
+    if !is_registered {
+        return;
+    }
+    spawn_essential(&broker, "the controller", controller.run(commands));
+    spawn_essential(&broker, "the housekeeping", housekeeping::run(Arc::clone(&broker)));
+    let limits = ConnectionLimits::new(
+        broker.config.number("max.connections"),
+        broker.config.number("max.connections.per.ip"),
+    );
+    for (number, socket) in sockets.into_iter().enumerate() {
+        let limits = Arc::clone(&limits);
+        let accept = shard::accept(Arc::clone(&broker), number, socket, limits, handles.clone());
+        spawn_essential(&broker, "an acceptor", accept);
+    }
+    tokio::task::spawn_local(stop::on_signal(broker));
+}
+
+/// Runs what the broker cannot do without: if it panics the broker stops, rather than going on half
+/// alive. A connection that panics costs only itself.
+fn spawn_essential(
+    broker: &Arc<Broker>,
+    name: &'static str,
+    task: impl Future<Output = ()> + 'static,
+) {
+    let broker = Arc::clone(broker);
+    let running = tokio::task::spawn_local(task);
+    tokio::task::spawn_local(async move {
+        if running.await.is_err() {
+            broker.stop.ask(Some(format!("{name} failed; the lines above say where")));
+        }
+    });
+}
+
+/// Every segment and connection is an open file: takes all that the system allows.
+fn raise_open_files_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
+}

@@ -1,0 +1,241 @@
+//! The metadata of a start: replayed, led, and acted on.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use kalda_controller::{Decision, LastShutdown, Registration, bootstrap_records};
+use kalda_metadata::{Endpoint, MetadataLoader, SupportedFeature};
+use kalda_model::{LeaderEpoch, Offset, TopicPartition, Uuid};
+use kalda_protocol::stored::metadata::MetadataRecord;
+use kalda_raft::{MetadataLog, Opening, Replay};
+use kalda_storage::{Log, OpenOptions, RecoveryReport};
+
+use super::StartError;
+use super::directories::{OpenedDirectories, OpenedDirectory};
+use crate::broker::{Broker, SUPPORTED_FEATURES, World};
+use crate::config::{AdvertisedHost, BrokerConfig};
+use crate::directory::DataDirectory;
+use crate::tasks::controller::{ControllerLoop, SharedMetadataLog, Unavailable};
+use crate::tasks::metadata_publisher;
+
+/// The metadata log, and the image that it makes.
+pub(super) struct OpenedMetadata {
+    pub(super) log: Arc<SharedMetadataLog>,
+    pub(super) directory: Arc<DataDirectory>,
+    pub(super) loader: MetadataLoader,
+}
+
+struct Loading(MetadataLoader);
+
+impl Replay for Loading {
+    fn replay(
+        &mut self,
+        records: &[MetadataRecord],
+        end_offset: Offset,
+        epoch: LeaderEpoch,
+    ) -> Result<(), String> {
+        self.0.replay(records, end_offset, epoch).map(drop).map_err(|error| error.to_string())
+    }
+}
+
+/// Opens and replays the metadata log and begins a new epoch.
+pub(super) fn open(
+    config: &BrokerConfig,
+    world: &World,
+    opened: &OpenedDirectories,
+) -> Result<OpenedMetadata, StartError> {
+    let home = opened
+        .all
+        .iter()
+        .find(|one| one.directory.path() == config.metadata_log_dir)
+        .ok_or_else(|| StartError("metadata.log.dir: must be one of log.dirs".to_owned()))?;
+    let opening = Opening {
+        disk: &world.disk,
+        log_dir: home.directory.path(),
+        directory_id: home.directory.id,
+        node: config.node_id,
+        clean_shutdown: home.clean_epoch.is_some(),
+        now_ms: world.clock.wall_ms(),
+    };
+    let mut loading = Loading(MetadataLoader::default());
+    let log = MetadataLog::open(opening, &mut loading).map_err(|error| {
+        StartError(format!(
+            "{error}; the broker must not guess what was there: restore the directory from a backup"
+        ))
+    })?;
+    Ok(OpenedMetadata {
+        log: SharedMetadataLog::new(log),
+        directory: Arc::clone(&home.directory),
+        loader: loading.0,
+    })
+}
+
+/// Opens the log of every partition that the metadata gives to this broker.
+pub(super) fn host_partitions(
+    broker: &Arc<Broker>,
+    opened: &OpenedDirectories,
+) -> Result<(), StartError> {
+    let image = broker.image();
+    let mut hosted = BTreeSet::new();
+    for one in &opened.all {
+        let found = one.directory.storage.partitions();
+        let found = found.map_err(|error| StartError(error.to_string()))?;
+        for path in &found.set_aside {
+            tracing::warn!(
+                "{} is left of a move or of an unknown topic; it is not used",
+                path.display()
+            );
+        }
+        for name in found.present {
+            if &*name.topic == kalda_model::CLUSTER_METADATA_TOPIC {
+                continue;
+            }
+            let topic = image.topics.by_name(&name.topic);
+            let known = topic.filter(|topic| {
+                topic
+                    .partitions
+                    .get(&name.partition)
+                    .is_some_and(|partition| partition.replicas.contains(&broker.node))
+            });
+            let Some(topic) = known else {
+                set_aside(broker, one, &name)?;
+                continue;
+            };
+            let settings = metadata_publisher::settings(broker, &image, &topic.name);
+            let (log, report) = open_log(broker, one, &name, Arc::clone(&settings.log))?;
+            if log.topic_id().is_some_and(|id| id != topic.id) {
+                set_aside(broker, one, &name)?;
+                continue;
+            }
+            report_recovery(&name, &report);
+            let partition = metadata_publisher::host(
+                broker,
+                &one.directory,
+                topic,
+                name.partition,
+                log,
+                settings,
+            );
+            broker.partitions.insert(partition);
+            hosted.insert(name);
+        }
+    }
+    make_missing(broker, &hosted);
+    Ok(())
+}
+
+/// Partitions whose records were committed before their directories were made.
+fn make_missing(broker: &Arc<Broker>, hosted: &BTreeSet<TopicPartition>) {
+    let image = broker.image();
+    for topic in image.topics.iter() {
+        let settings = std::cell::OnceCell::new();
+        for index in topic.partitions.keys() {
+            if !hosted.contains(&TopicPartition::new(Arc::clone(&topic.name), *index)) {
+                let settings = settings
+                    .get_or_init(|| metadata_publisher::settings(broker, &image, &topic.name));
+                metadata_publisher::apply_partition(broker, topic, *index, settings);
+            }
+        }
+    }
+}
+
+fn open_log(
+    broker: &Broker,
+    one: &OpenedDirectory,
+    name: &TopicPartition,
+    config: Arc<kalda_storage::LogConfig>,
+) -> Result<(Log, RecoveryReport), StartError> {
+    let known = |offsets: &std::collections::BTreeMap<TopicPartition, Offset>| {
+        offsets.get(name).copied().unwrap_or(Offset::ZERO)
+    };
+    let options = OpenOptions {
+        clean_shutdown: one.clean_epoch.is_some(),
+        recovery_point: known(&one.recovery_points),
+        log_start: known(&one.log_starts),
+        now_ms: broker.clock.wall_ms(),
+    };
+    let path = one.directory.storage.partition_dir(name);
+    Log::open(&broker.disk, &path, config, options).map_err(|error| StartError(error.to_string()))
+}
+
+/// A directory that belongs to no topic of the metadata: renamed, never removed.
+fn set_aside(
+    broker: &Broker,
+    one: &OpenedDirectory,
+    name: &TopicPartition,
+) -> Result<(), StartError> {
+    let unique = Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng));
+    let renamed = one.directory.storage.rename_stray(name, unique);
+    let path = renamed.map_err(|error| StartError(error.to_string()))?;
+    tracing::warn!(
+        "{name} is of no topic in the metadata; its directory was renamed to {}",
+        path.display()
+    );
+    Ok(())
+}
+
+fn report_recovery(name: &TopicPartition, report: &RecoveryReport) {
+    if let Some(torn) = &report.torn {
+        tracing::info!(
+            "{name}: cut an unfinished write of {} bytes at offset {}",
+            torn.bytes,
+            torn.offset
+        );
+    }
+    for damaged in &report.quarantined {
+        tracing::error!(
+            "{name}: {} bytes from offset {} are damaged ({}); they were set aside in {}",
+            damaged.bytes,
+            damaged.from_offset,
+            damaged.reason,
+            damaged.moved_to.display()
+        );
+    }
+    if let Some((from, to)) = report.missing {
+        tracing::error!("{name}: offsets {from} to {to} were on disk once and are missing");
+    }
+}
+
+/// Registers this broker with its own controller, and unfences it: from here on it leads.
+pub(super) async fn register(
+    broker: &Arc<Broker>,
+    controller: &mut ControllerLoop,
+    was_clean: bool,
+) -> Result<(), Unavailable> {
+    if controller.loader.image().features.is_empty() {
+        controller.decide(|_, _| Decision { records: bootstrap_records(), response: () }).await?;
+    }
+    let registration = registration(broker);
+    let node = broker.node;
+    let epoch = controller
+        .decide(|controller, next| controller.register_broker(registration, next))
+        .await?;
+    broker.set_epoch(epoch);
+    let last = if was_clean { LastShutdown::Clean } else { LastShutdown::Unclean };
+    controller.decide(|controller, _| controller.unfence_broker(node, last)).await
+}
+
+fn registration(broker: &Broker) -> Registration {
+    let endpoints = broker.listeners.iter().map(|bound| {
+        let (host, port) = match &bound.listener.advertised {
+            // Clients are told what they dialled; the record needs some name.
+            AdvertisedHost::AsDialled => ("localhost".to_owned(), 0),
+            AdvertisedHost::Fixed { host, port } => (host.clone(), *port),
+        };
+        let port = if port == 0 { bound.address.port() } else { port };
+        Endpoint { listener: bound.listener.name.clone(), host, port, security_protocol: 0 }
+    });
+    let features = SUPPORTED_FEATURES.iter().map(|(name, min, max)| SupportedFeature {
+        name: (*name).to_owned(),
+        min: *min,
+        max: *max,
+    });
+    Registration {
+        id: broker.node,
+        incarnation_id: Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng)),
+        endpoints: endpoints.collect(),
+        features: features.collect(),
+        rack: broker.config.text("broker.rack").map(str::to_owned),
+        log_dirs: broker.directories.iter().map(|directory| directory.id).collect(),
+    }
+}

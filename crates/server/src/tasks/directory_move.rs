@@ -1,0 +1,135 @@
+//! Moving a partition to another log directory of this broker (KIP-113).
+//!
+//! The bulk is copied while the partition goes on serving; only what came since is copied under its
+//! lock, together with the switch. Until then the copy is a `-future` directory that a crash leaves
+//! behind harmlessly.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use kalda_env::{Disk, OpenMode};
+use kalda_model::TopicPartition;
+use kalda_storage::StorageError;
+
+use crate::broker::Broker;
+use crate::directory::DataDirectory;
+use crate::hosted::HostedPartition;
+
+/// Bytes copied at once.
+const COPY_LEN: usize = 1024 * 1024;
+/// Rounds of copying without the lock: each leaves less for the next.
+const ROUNDS: usize = 3;
+
+/// Starts the move on a thread of its own; nothing happens if the partition is there already.
+pub(crate) fn start(
+    broker: &Arc<Broker>,
+    partition: &Arc<HostedPartition>,
+    target: &Arc<DataDirectory>,
+) {
+    if Arc::ptr_eq(&partition.directory(), target) {
+        return;
+    }
+    let (broker, partition, target) =
+        (Arc::clone(broker), Arc::clone(partition), Arc::clone(target));
+    let name = format!("{}-{}", partition.topic, partition.index);
+    let run = move || {
+        let moved = relocate(&broker, &partition, &target);
+        let (from, to) = (partition.directory(), target.shown_path());
+        match moved {
+            Ok(()) => tracing::info!("{name} moved to {to}"),
+            Err(error) => tracing::error!(
+                "{name} stays in {}: it could not be copied to {to}: {error}",
+                from.shown_path()
+            ),
+        }
+    };
+    if let Err(error) = std::thread::Builder::new().name("kalda-move".to_owned()).spawn(run) {
+        tracing::error!(%error, "no thread to move a partition between directories");
+    }
+}
+
+fn relocate(
+    broker: &Broker,
+    partition: &Arc<HostedPartition>,
+    target: &Arc<DataDirectory>,
+) -> Result<(), StorageError> {
+    let name = TopicPartition::new(Arc::clone(&partition.topic), partition.index);
+    let unique = kalda_model::Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng));
+    let source = partition.directory();
+    let from = source.storage.partition_dir(&name);
+    let future = target.path().join(format!("{name}.{:032x}-future", unique.0));
+    let disk = &broker.disk;
+    let failed = |source| StorageError::Disk { path: future.clone(), source };
+    disk.create_dir_all(&future).map_err(failed)?;
+    let copied = (|| {
+        for _ in 0..ROUNDS {
+            copy_files(&**disk, &from, &future, Which::Logs).map_err(failed)?;
+        }
+        let now_ms = broker.clock.wall_ms();
+        partition.switch_directory(target, &**disk, now_ms, &|| {
+            copy_files(&**disk, &from, &future, Which::All).map_err(failed)?;
+            disk.rename(&future, &target.storage.partition_dir(&name)).map_err(failed)?;
+            disk.sync_dir(target.path()).map_err(failed)
+        })
+    })();
+    if copied.is_err() {
+        // A leftover is harmless: it is set aside at the next start.
+        let _kept = disk.remove_dir_all(&future);
+        return copied;
+    }
+    source.remove(partition);
+    target.add(partition);
+    let removed = source.storage.rename_for_delete(&name, unique)?;
+    source.add_deleted(removed, broker.clock.wall_ms() + partition.file_delete_delay_ms());
+    Ok(())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Which {
+    /// Segments only, as far as they go.
+    Logs,
+    /// Everything, and nothing that is not there any more; synced.
+    All,
+}
+
+fn copy_files(disk: &dyn Disk, from: &Path, to: &Path, which: Which) -> std::io::Result<()> {
+    let names = |dir: &Path| -> std::io::Result<Vec<String>> {
+        let files = disk.list(dir)?.into_iter().filter(|entry| !entry.is_dir);
+        Ok(files.map(|entry| entry.name).collect())
+    };
+    let present = names(from)?;
+    for name in present.iter().filter(|name| which == Which::All || name.ends_with(".log")) {
+        copy_rest(disk, &from.join(name), &to.join(name), which)?;
+    }
+    if which == Which::All {
+        for stale in names(to)?.iter().filter(|name| !present.contains(name)) {
+            disk.remove_file(&to.join(stale))?;
+        }
+        disk.sync_dir(to)?;
+    }
+    Ok(())
+}
+
+/// Copies what `to` lacks at its end; files other than segments are copied anew.
+fn copy_rest(disk: &dyn Disk, from: &Path, to: &Path, which: Which) -> std::io::Result<()> {
+    let source = match disk.open(from, OpenMode::Read) {
+        Ok(source) => source,
+        // Retention took it meanwhile.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    let target = disk.open(to, OpenMode::Create)?;
+    let is_log = from.extension().is_some_and(|extension| extension == "log");
+    let mut position = if is_log { target.len()? } else { 0 };
+    let mut buffer = vec![0; COPY_LEN];
+    loop {
+        let read = source.read_at(&mut buffer, position)?;
+        if read == 0 {
+            break;
+        }
+        target.write_all_at(&buffer[..read], position)?;
+        position += read as u64;
+    }
+    target.set_len(position)?;
+    if which == Which::All { target.sync_data() } else { Ok(()) }
+}
