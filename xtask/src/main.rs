@@ -2,6 +2,8 @@
 //!
 //! Called by people, by `.ci/run` and (tidy) by `cargo test`. Nothing of the product may depend on it.
 
+mod bench;
+mod fuzz;
 mod tidy;
 mod workspace;
 
@@ -11,7 +13,11 @@ const USAGE: &str = "\
 usage: cargo xtask <command>
 
   tidy              checks what can drift: crate directions, headers, names, documents
-  apis              writes the table of docs/apis.md";
+  apis              writes the table of docs/apis.md
+  bench [--quick] [--apache]
+                    measures the release binary, beside Apache Kafka if asked for
+  fuzz [--minutes N] [TARGET ...]
+                    runs the fuzz targets, ten minutes each";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -23,6 +29,8 @@ fn main() -> ExitCode {
     let outcome = match (command, options) {
         ("tidy", []) => tidy::run(&root),
         ("apis", []) => tidy::write_apis(&root),
+        ("bench", options) => bench::run(&root, options),
+        ("fuzz", options) => fuzz::run(&root, options),
         _ => Err(USAGE.to_owned()),
     };
     match outcome {
