@@ -9,6 +9,7 @@
 extern crate self as kalda_protocol;
 
 mod api_key;
+mod error;
 mod header;
 mod message;
 pub mod messages;
@@ -19,6 +20,7 @@ pub mod testing;
 pub mod wire;
 
 pub use api_key::{ApiKey, request_header_version, response_header_version};
+pub use error::{ErrorCode, downgrade_error};
 pub use header::{RequestHeader, RequestPrefix, ResponseHeader};
 pub use kalda_protocol_derive::Message;
 pub use message::{DecodeError, EncodeError, Message, Request};

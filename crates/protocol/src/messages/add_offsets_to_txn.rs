@@ -1,12 +1,14 @@
-//! AddOffsetsToTxn (key 25, versions 0–4, flexible from 3):
+//! AddOffsetsToTxn (key 25, versions 0–4, flexible from 3): adds the offsets of a group to a
+//! transaction (KIP-98).
 //!
-//! - v1–2: no change of layout.
+//! - v1: same layout; the broker answers before it throttles (KIP-219).
+//! - v2: same layout; may answer PRODUCER_FENCED (KIP-588).
 //! - v3: flexible.
-//! - v4: no change of layout (KIP-890).
+//! - v4: same layout; may answer TRANSACTION_ABORTABLE (KIP-890).
 
 use crate::Message;
 
-/// Asks for AddOffsetsToTxn.
+/// The group whose offsets will be committed.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 25, versions = 0..=4, flexible = 3.., response = AddOffsetsToTxnResponse)]
 pub struct AddOffsetsToTxnRequest {
@@ -16,7 +18,7 @@ pub struct AddOffsetsToTxnRequest {
     pub group_id: String,
 }
 
-/// Answers [`AddOffsetsToTxnRequest`].
+/// An error code.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=4, flexible = 3..)]
 pub struct AddOffsetsToTxnResponse {

@@ -1,15 +1,17 @@
-//! AddPartitionsToTxn (key 24, versions 0–5, flexible from 3):
+//! AddPartitionsToTxn (key 24, versions 0–5, flexible from 3): adds partitions to a transaction;
+//! from version 4 on brokers use it to verify that they are in one (KIP-890).
 //!
-//! - v1–2: no change of layout.
+//! - v1: same layout; the broker answers before it throttles (KIP-219).
+//! - v2: same layout; may answer PRODUCER_FENCED (KIP-588).
 //! - v3: flexible.
 //! - v4: request adds `transactions` and drops `v3_and_below_transactional_id`,
 //!   `v3_and_below_producer_id`, `v3_and_below_producer_epoch`, `v3_and_below_topics`; response
 //!   adds `error_code`, `results_by_transaction` and drops `results_by_topic_v3_and_below`.
-//! - v5: no change of layout (KIP-890).
+//! - v5: same layout; may answer TRANSACTION_ABORTABLE (KIP-890).
 
 use crate::Message;
 
-/// Asks for AddPartitionsToTxn.
+/// The partitions, from version 4 on of several transactions.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 24, versions = 0..=5, flexible = 3.., response = AddPartitionsToTxnResponse)]
 pub struct AddPartitionsToTxnRequest {
@@ -42,7 +44,7 @@ pub struct AddPartitionsToTxnTopic {
     pub partitions: Vec<i32>,
 }
 
-/// Answers [`AddPartitionsToTxnRequest`].
+/// One error code per partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=5, flexible = 3..)]
 pub struct AddPartitionsToTxnResponse {

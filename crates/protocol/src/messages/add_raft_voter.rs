@@ -1,10 +1,11 @@
-//! AddRaftVoter (key 80, versions 0, flexible from 0):
+//! AddRaftVoter (key 80, versions 0, flexible from 0): adds a voter to the metadata quorum
+//! (KIP-853).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for AddRaftVoter.
+/// The voter and its listeners.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 80, versions = 0..=0, flexible = 0.., response = AddRaftVoterResponse)]
 pub struct AddRaftVoterRequest {
@@ -24,7 +25,7 @@ pub struct Listener {
     pub port: u16,
 }
 
-/// Answers [`AddRaftVoterRequest`].
+/// An error code.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct AddRaftVoterResponse {

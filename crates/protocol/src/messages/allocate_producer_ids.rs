@@ -1,8 +1,9 @@
-//! AllocateProducerIds (key 67, versions 0, flexible from 0):
+//! AllocateProducerIds (key 67, versions 0, flexible from 0): hands a broker a block of producer
+//! ids (KIP-730).
 
 use crate::Message;
 
-/// Asks for AllocateProducerIds.
+/// The broker that asks.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 67, versions = 0..=0, flexible = 0.., response = AllocateProducerIdsResponse)]
 pub struct AllocateProducerIdsRequest {
@@ -11,7 +12,7 @@ pub struct AllocateProducerIdsRequest {
     pub broker_epoch: i64,
 }
 
-/// Answers [`AllocateProducerIdsRequest`].
+/// The first id and the length of the block.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct AllocateProducerIdsResponse {

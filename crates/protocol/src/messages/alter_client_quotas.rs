@@ -1,10 +1,11 @@
-//! AlterClientQuotas (key 49, versions 0–1, flexible from 1):
+//! AlterClientQuotas (key 49, versions 0–1, flexible from 1): sets and removes client quotas
+//! (KIP-546).
 //!
 //! - v1: flexible.
 
 use crate::Message;
 
-/// Asks for AlterClientQuotas.
+/// The changes by entity.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 49, versions = 0..=1, flexible = 1.., response = AlterClientQuotasResponse)]
 pub struct AlterClientQuotasRequest {
@@ -35,7 +36,7 @@ pub struct OpData {
     pub remove: bool,
 }
 
-/// Answers [`AlterClientQuotasRequest`].
+/// The outcome per entity.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=1, flexible = 1..)]
 pub struct AlterClientQuotasResponse {

@@ -1,11 +1,12 @@
-//! AlterConfigs (key 33, versions 0–2, flexible from 2):
+//! AlterConfigs (key 33, versions 0–2, flexible from 2): replaces all dynamic configs of a resource
+//! (KIP-133); IncrementalAlterConfigs took its place.
 //!
-//! - v1: no change of layout.
+//! - v1: same layout; the broker answers before it throttles (KIP-219).
 //! - v2: flexible.
 
 use crate::Message;
 
-/// Asks for AlterConfigs.
+/// The resources with all their configs.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 33, versions = 0..=2, flexible = 2.., response = AlterConfigsResponse)]
 pub struct AlterConfigsRequest {
@@ -29,7 +30,7 @@ pub struct AlterableConfig {
     pub value: Option<String>,
 }
 
-/// Answers [`AlterConfigsRequest`].
+/// The outcome per resource.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=2, flexible = 2..)]
 pub struct AlterConfigsResponse {

@@ -1,4 +1,5 @@
-//! AlterPartition (key 56, versions 2–3, flexible from 0):
+//! AlterPartition (key 56, versions 2–3, flexible from 0): asks the controller to change the
+//! in-sync replicas of partitions; sent by their leaders (KIP-497).
 //!
 //! - v3: request adds `new_isr_with_epochs` and drops `new_isr` (KIP-903).
 
@@ -6,7 +7,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for AlterPartition.
+/// The in-sync replicas wanted.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 56, versions = 2..=3, flexible = 0.., response = AlterPartitionResponse)]
 pub struct AlterPartitionRequest {
@@ -44,7 +45,7 @@ pub struct BrokerState {
     pub broker_epoch: i64,
 }
 
-/// Answers [`AlterPartitionRequest`].
+/// The state that now holds.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 2..=3, flexible = 0..)]
 pub struct AlterPartitionResponse {

@@ -1,11 +1,12 @@
-//! AlterPartitionReassignments (key 45, versions 0–1, flexible from 0):
+//! AlterPartitionReassignments (key 45, versions 0–1, flexible from 0): moves partitions to other
+//! brokers, or cancels a move (KIP-455).
 //!
 //! - v1: request adds `allow_replication_factor_change`; response adds
 //!   `allow_replication_factor_change`.
 
 use crate::Message;
 
-/// Asks for AlterPartitionReassignments.
+/// The target replicas; null cancels.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 45, versions = 0..=1, flexible = 0.., response = AlterPartitionReassignmentsResponse)]
 pub struct AlterPartitionReassignmentsRequest {
@@ -31,7 +32,7 @@ pub struct ReassignablePartition {
     pub replicas: Option<Vec<i32>>,
 }
 
-/// Answers [`AlterPartitionReassignmentsRequest`].
+/// The outcome per partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=1, flexible = 0..)]
 pub struct AlterPartitionReassignmentsResponse {

@@ -1,12 +1,14 @@
-//! AlterReplicaLogDirs (key 34, versions 0–2, flexible from 2):
+//! AlterReplicaLogDirs (key 34, versions 0–2, flexible from 2): moves replicas between the log
+//! directories of one broker (KIP-113).
+//!
 //! Versions below 1 left Kafka in 4.0 and stay here for clients that still send them.
 //!
-//! - v1: no change of layout.
+//! - v1: same layout; the broker answers before it throttles (KIP-219).
 //! - v2: flexible.
 
 use crate::Message;
 
-/// Asks for AlterReplicaLogDirs.
+/// The replicas by target directory.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 34, versions = 0..=2, flexible = 2.., response = AlterReplicaLogDirsResponse)]
 pub struct AlterReplicaLogDirsRequest {
@@ -27,7 +29,7 @@ pub struct AlterReplicaLogDirTopic {
     pub partitions: Vec<i32>,
 }
 
-/// Answers [`AlterReplicaLogDirsRequest`].
+/// The outcome per replica.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=2, flexible = 2..)]
 pub struct AlterReplicaLogDirsResponse {

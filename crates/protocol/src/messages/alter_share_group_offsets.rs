@@ -1,10 +1,11 @@
-//! AlterShareGroupOffsets (key 91, versions 0, flexible from 0):
+//! AlterShareGroupOffsets (key 91, versions 0, flexible from 0): sets the start offsets of a share
+//! group (KIP-932).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for AlterShareGroupOffsets.
+/// The new start offsets.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 91, versions = 0..=0, flexible = 0.., response = AlterShareGroupOffsetsResponse)]
 pub struct AlterShareGroupOffsetsRequest {
@@ -26,7 +27,7 @@ pub struct AlterShareGroupOffsetsRequestPartition {
     pub start_offset: i64,
 }
 
-/// Answers [`AlterShareGroupOffsetsRequest`].
+/// The outcome per partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct AlterShareGroupOffsetsResponse {

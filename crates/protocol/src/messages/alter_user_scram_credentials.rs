@@ -1,10 +1,11 @@
-//! AlterUserScramCredentials (key 51, versions 0, flexible from 0):
+//! AlterUserScramCredentials (key 51, versions 0, flexible from 0): sets and removes SCRAM
+//! credentials (KIP-554).
 
 use bytes::Bytes;
 
 use crate::Message;
 
-/// Asks for AlterUserScramCredentials.
+/// The credentials, salted by the client.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 51, versions = 0..=0, flexible = 0.., response = AlterUserScramCredentialsResponse)]
 pub struct AlterUserScramCredentialsRequest {
@@ -29,7 +30,7 @@ pub struct ScramCredentialUpsertion {
     pub salted_password: Bytes,
 }
 
-/// Answers [`AlterUserScramCredentialsRequest`].
+/// The outcome per user.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct AlterUserScramCredentialsResponse {

@@ -1,15 +1,18 @@
-//! ApiVersions (key 18, versions 0–4, flexible from 3):
+//! ApiVersions (key 18, versions 0–4, flexible from 3): tells which APIs and versions are served,
+//! and the features of the cluster (KIP-584). It is answered before authentication, and for an
+//! unknown version in version 0 with UNSUPPORTED_VERSION (KIP-511). The response header never is
+//! flexible.
 //!
 //! - v1: response adds `throttle_time_ms`.
-//! - v2: no change of layout.
+//! - v2: same layout; the broker answers before it throttles (KIP-219).
 //! - v3: request adds `client_software_name`, `client_software_version`; response adds
 //!   `supported_features`, `finalized_features_epoch`, `finalized_features`, `zk_migration_ready`;
 //!   flexible (KIP-511).
-//! - v4: no change of layout.
+//! - v4: same layout; may tell features whose minimum is 0 (KAFKA-17011).
 
 use crate::Message;
 
-/// Asks for ApiVersions.
+/// What the client is, from version 3 on.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 18, versions = 0..=4, flexible = 3.., response = ApiVersionsResponse)]
 pub struct ApiVersionsRequest {
@@ -21,7 +24,7 @@ pub struct ApiVersionsRequest {
     pub client_software_version: String,
 }
 
-/// Answers [`ApiVersionsRequest`].
+/// The range of every API served.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=4, flexible = 3..)]
 pub struct ApiVersionsResponse {

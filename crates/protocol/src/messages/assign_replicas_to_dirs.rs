@@ -1,10 +1,11 @@
-//! AssignReplicasToDirs (key 73, versions 0, flexible from 0):
+//! AssignReplicasToDirs (key 73, versions 0, flexible from 0): tells the controller in which log
+//! directories replicas lie (KIP-858).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for AssignReplicasToDirs.
+/// The replicas by directory.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 73, versions = 0..=0, flexible = 0.., response = AssignReplicasToDirsResponse)]
 pub struct AssignReplicasToDirsRequest {
@@ -34,7 +35,7 @@ pub struct RequestPartitionData {
     pub partition_index: i32,
 }
 
-/// Answers [`AssignReplicasToDirsRequest`].
+/// The outcome per replica.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct AssignReplicasToDirsResponse {

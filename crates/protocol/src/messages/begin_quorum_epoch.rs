@@ -1,4 +1,5 @@
-//! BeginQuorumEpoch (key 53, versions 0–1, flexible from 1):
+//! BeginQuorumEpoch (key 53, versions 0–1, flexible from 1): tells the voters who leads the new
+//! epoch (KIP-595).
 //!
 //! - v1: request adds `voter_id`, `voter_directory_id`, `leader_endpoints`; response adds
 //!   `node_endpoints`; flexible (KIP-853).
@@ -7,7 +8,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for BeginQuorumEpoch.
+/// The leader and its epoch.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 53, versions = 0..=1, flexible = 1.., response = BeginQuorumEpochResponse)]
 pub struct BeginQuorumEpochRequest {
@@ -48,7 +49,7 @@ pub struct LeaderEndpoint {
     pub port: u16,
 }
 
-/// Answers [`BeginQuorumEpochRequest`].
+/// An error code per partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=1, flexible = 1..)]
 pub struct BeginQuorumEpochResponse {

@@ -1,4 +1,5 @@
-//! BrokerHeartbeat (key 63, versions 0–1, flexible from 0):
+//! BrokerHeartbeat (key 63, versions 0–1, flexible from 0): keeps a broker registered, and asks to
+//! be unfenced or to shut down (KIP-631).
 //!
 //! - v1: request adds `offline_log_dirs`.
 
@@ -6,7 +7,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for BrokerHeartbeat.
+/// The state the broker is in and wants.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 63, versions = 0..=1, flexible = 0.., response = BrokerHeartbeatResponse)]
 pub struct BrokerHeartbeatRequest {
@@ -21,7 +22,7 @@ pub struct BrokerHeartbeatRequest {
     pub offline_log_dirs: Vec<Uuid>,
 }
 
-/// Answers [`BrokerHeartbeatRequest`].
+/// The state it is to take.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=1, flexible = 0..)]
 pub struct BrokerHeartbeatResponse {

@@ -1,15 +1,16 @@
-//! BrokerRegistration (key 62, versions 0–4, flexible from 0):
+//! BrokerRegistration (key 62, versions 0–4, flexible from 0): registers a starting broker with the
+//! controller, which hands it a broker epoch (KIP-631).
 //!
 //! - v1: request adds `is_migrating_zk_broker`.
 //! - v2: request adds `log_dirs`.
 //! - v3: request adds `previous_broker_epoch`.
-//! - v4: no change of layout.
+//! - v4: same layout; may register features whose minimum is 0 (KAFKA-17011).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for BrokerRegistration.
+/// The broker with listeners, features and directories.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 62, versions = 0..=4, flexible = 0.., response = BrokerRegistrationResponse)]
 pub struct BrokerRegistrationRequest {
@@ -48,7 +49,7 @@ pub struct Feature {
     pub max_supported_version: i16,
 }
 
-/// Answers [`BrokerRegistrationRequest`].
+/// The broker epoch.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=4, flexible = 0..)]
 pub struct BrokerRegistrationResponse {

@@ -1,4 +1,5 @@
-//! ConsumerGroupDescribe (key 69, versions 0–1, flexible from 0):
+//! ConsumerGroupDescribe (key 69, versions 0–1, flexible from 0): shows groups of the new consumer
+//! protocol (KIP-848).
 //!
 //! - v1: response adds `member_type` (KIP-1099).
 
@@ -6,7 +7,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for ConsumerGroupDescribe.
+/// The groups asked about.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 69, versions = 0..=1, flexible = 0.., response = ConsumerGroupDescribeResponse)]
 pub struct ConsumerGroupDescribeRequest {
@@ -14,7 +15,7 @@ pub struct ConsumerGroupDescribeRequest {
     pub include_authorized_operations: bool,
 }
 
-/// Answers [`ConsumerGroupDescribeRequest`].
+/// The groups with members and assignments.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=1, flexible = 0..)]
 pub struct ConsumerGroupDescribeResponse {

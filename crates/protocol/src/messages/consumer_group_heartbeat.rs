@@ -1,4 +1,5 @@
-//! ConsumerGroupHeartbeat (key 68, versions 0–1, flexible from 0):
+//! ConsumerGroupHeartbeat (key 68, versions 0–1, flexible from 0): is all that a consumer of the
+//! new protocol says to its group: join, stay, acknowledge, leave (KIP-848).
 //!
 //! - v1: request adds `subscribed_topic_regex` (KIP-848, KIP-1082).
 
@@ -6,7 +7,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for ConsumerGroupHeartbeat.
+/// The member, its epoch, and what has changed.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 68, versions = 0..=1, flexible = 0.., response = ConsumerGroupHeartbeatResponse)]
 pub struct ConsumerGroupHeartbeatRequest {
@@ -31,7 +32,7 @@ pub struct TopicPartitions {
     pub partitions: Vec<i32>,
 }
 
-/// Answers [`ConsumerGroupHeartbeatRequest`].
+/// The epoch, and the assignment if it has changed.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=1, flexible = 0..)]
 pub struct ConsumerGroupHeartbeatResponse {

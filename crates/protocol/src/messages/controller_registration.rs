@@ -1,10 +1,11 @@
-//! ControllerRegistration (key 70, versions 0, flexible from 0):
+//! ControllerRegistration (key 70, versions 0, flexible from 0): registers a controller with the
+//! active one (KIP-919).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for ControllerRegistration.
+/// The controller with listeners and features.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 70, versions = 0..=0, flexible = 0.., response = ControllerRegistrationResponse)]
 pub struct ControllerRegistrationRequest {
@@ -32,7 +33,7 @@ pub struct Feature {
     pub max_supported_version: i16,
 }
 
-/// Answers [`ControllerRegistrationRequest`].
+/// An error code.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ControllerRegistrationResponse {

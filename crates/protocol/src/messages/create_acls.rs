@@ -1,13 +1,14 @@
-//! CreateAcls (key 30, versions 0–3, flexible from 2):
+//! CreateAcls (key 30, versions 0–3, flexible from 2): creates access rules (KIP-140).
+//!
 //! Versions below 1 left Kafka in 4.0 and stay here for clients that still send them.
 //!
 //! - v1: request adds `resource_pattern_type`.
 //! - v2: flexible.
-//! - v3: no change of layout.
+//! - v3: same layout; knows the resource type USER (KIP-373).
 
 use crate::Message;
 
-/// Asks for CreateAcls.
+/// The rules to create.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 30, versions = 0..=3, flexible = 2.., response = CreateAclsResponse)]
 pub struct CreateAclsRequest {
@@ -28,7 +29,7 @@ pub struct AclCreation {
     pub permission_type: i8,
 }
 
-/// Answers [`CreateAclsRequest`].
+/// The outcome per rule.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=3, flexible = 2..)]
 pub struct CreateAclsResponse {

@@ -1,4 +1,5 @@
-//! CreateDelegationToken (key 38, versions 1–3, flexible from 2):
+//! CreateDelegationToken (key 38, versions 1–3, flexible from 2): creates a delegation token
+//! (KIP-48).
 //!
 //! - v2: flexible.
 //! - v3: request adds `owner_principal_type`, `owner_principal_name`; response adds
@@ -8,7 +9,7 @@ use bytes::Bytes;
 
 use crate::Message;
 
-/// Asks for CreateDelegationToken.
+/// Owner, renewers and lifetime.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 38, versions = 1..=3, flexible = 2.., response = CreateDelegationTokenResponse)]
 pub struct CreateDelegationTokenRequest {
@@ -29,7 +30,7 @@ pub struct CreatableRenewers {
     pub principal_name: String,
 }
 
-/// Answers [`CreateDelegationTokenRequest`].
+/// The token with its secret.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 1..=3, flexible = 2..)]
 pub struct CreateDelegationTokenResponse {

@@ -1,12 +1,12 @@
-//! CreatePartitions (key 37, versions 0–3, flexible from 2):
+//! CreatePartitions (key 37, versions 0–3, flexible from 2): adds partitions to topics (KIP-195).
 //!
-//! - v1: no change of layout.
+//! - v1: same layout; the broker answers before it throttles (KIP-219).
 //! - v2: flexible.
-//! - v3: no change of layout (KIP-599).
+//! - v3: same layout; may answer THROTTLING_QUOTA_EXCEEDED (KIP-599).
 
 use crate::Message;
 
-/// Asks for CreatePartitions.
+/// The new numbers of partitions.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 37, versions = 0..=3, flexible = 2.., response = CreatePartitionsResponse)]
 pub struct CreatePartitionsRequest {
@@ -30,7 +30,7 @@ pub struct CreatePartitionsAssignment {
     pub broker_ids: Vec<i32>,
 }
 
-/// Answers [`CreatePartitionsRequest`].
+/// The outcome per topic.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=3, flexible = 2..)]
 pub struct CreatePartitionsResponse {

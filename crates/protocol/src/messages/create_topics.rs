@@ -1,20 +1,22 @@
-//! CreateTopics (key 19, versions 0–7, flexible from 5):
+//! CreateTopics (key 19, versions 0–7, flexible from 5): creates topics, or with `validate_only`
+//! tells whether it could.
+//!
 //! Versions below 2 left Kafka in 4.0 and stay here for clients that still send them.
 //!
 //! - v1: request adds `validate_only`; response adds `error_message`.
 //! - v2: response adds `throttle_time_ms`.
-//! - v3: no change of layout.
-//! - v4: no change of layout (KIP-464).
+//! - v3: same layout; the broker answers before it throttles (KIP-219).
+//! - v4: same layout; -1 asks for the default number of partitions or replicas (KIP-464).
 //! - v5: response adds `topic_config_error_code`, `num_partitions`, `replication_factor`,
 //!   `configs`; flexible (KIP-525).
-//! - v6: no change of layout (KIP-599).
-//! - v7: response adds `topic_id`.
+//! - v6: same layout; may answer THROTTLING_QUOTA_EXCEEDED (KIP-599).
+//! - v7: response adds `topic_id`; the id of the new topic (KIP-516).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for CreateTopics.
+/// The topics with partitions, replicas and configs.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 19, versions = 0..=7, flexible = 5.., response = CreateTopicsResponse)]
 pub struct CreateTopicsRequest {
@@ -50,7 +52,7 @@ pub struct CreatableTopicConfig {
     pub value: Option<String>,
 }
 
-/// Answers [`CreateTopicsRequest`].
+/// The outcome per topic, from version 5 on with its configs.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=7, flexible = 5..)]
 pub struct CreateTopicsResponse {

@@ -1,13 +1,15 @@
-//! DeleteAcls (key 31, versions 0–3, flexible from 2):
+//! DeleteAcls (key 31, versions 0–3, flexible from 2): deletes the access rules that match filters
+//! (KIP-140).
+//!
 //! Versions below 1 left Kafka in 4.0 and stay here for clients that still send them.
 //!
 //! - v1: request adds `pattern_type_filter`; response adds `pattern_type`.
 //! - v2: flexible.
-//! - v3: no change of layout.
+//! - v3: same layout; knows the resource type USER (KIP-373).
 
 use crate::Message;
 
-/// Asks for DeleteAcls.
+/// The filters.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 31, versions = 0..=3, flexible = 2.., response = DeleteAclsResponse)]
 pub struct DeleteAclsRequest {
@@ -31,7 +33,7 @@ pub struct DeleteAclsFilter {
     pub permission_type: i8,
 }
 
-/// Answers [`DeleteAclsRequest`].
+/// The rules deleted, by filter.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=3, flexible = 2..)]
 pub struct DeleteAclsResponse {

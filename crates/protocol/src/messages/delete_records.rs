@@ -1,11 +1,12 @@
-//! DeleteRecords (key 21, versions 0–2, flexible from 2):
+//! DeleteRecords (key 21, versions 0–2, flexible from 2): moves the start of partitions forward, so
+//! that what lies below may go (KIP-107).
 //!
-//! - v1: no change of layout.
+//! - v1: same layout; the broker answers before it throttles (KIP-219).
 //! - v2: flexible.
 
 use crate::Message;
 
-/// Asks for DeleteRecords.
+/// The new start offsets; -1 is the high watermark.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 21, versions = 0..=2, flexible = 2.., response = DeleteRecordsResponse)]
 pub struct DeleteRecordsRequest {
@@ -27,7 +28,7 @@ pub struct DeleteRecordsPartition {
     pub offset: i64,
 }
 
-/// Answers [`DeleteRecordsRequest`].
+/// The start offsets reached.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=2, flexible = 2..)]
 pub struct DeleteRecordsResponse {

@@ -1,10 +1,11 @@
-//! DeleteShareGroupOffsets (key 92, versions 0, flexible from 0):
+//! DeleteShareGroupOffsets (key 92, versions 0, flexible from 0): deletes the offsets of a share
+//! group by topic (KIP-932).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for DeleteShareGroupOffsets.
+/// The topics to forget.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 92, versions = 0..=0, flexible = 0.., response = DeleteShareGroupOffsetsResponse)]
 pub struct DeleteShareGroupOffsetsRequest {
@@ -18,7 +19,7 @@ pub struct DeleteShareGroupOffsetsRequestTopic {
     pub topic_name: String,
 }
 
-/// Answers [`DeleteShareGroupOffsetsRequest`].
+/// The outcome per topic.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct DeleteShareGroupOffsetsResponse {

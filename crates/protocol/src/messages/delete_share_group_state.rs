@@ -1,10 +1,11 @@
-//! DeleteShareGroupState (key 86, versions 0, flexible from 0):
+//! DeleteShareGroupState (key 86, versions 0, flexible from 0): deletes the stored state of share
+//! partitions (KIP-932).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for DeleteShareGroupState.
+/// The partitions to forget.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 86, versions = 0..=0, flexible = 0.., response = DeleteShareGroupStateResponse)]
 pub struct DeleteShareGroupStateRequest {
@@ -25,7 +26,7 @@ pub struct PartitionData {
     pub partition: i32,
 }
 
-/// Answers [`DeleteShareGroupStateRequest`].
+/// The outcome per partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct DeleteShareGroupStateResponse {

@@ -1,10 +1,13 @@
-//! DeleteTopics (key 20, versions 0–6, flexible from 4):
+//! DeleteTopics (key 20, versions 0–6, flexible from 4): deletes topics by name or, from version 6
+//! on, by id.
+//!
 //! Versions below 1 left Kafka in 4.0 and stay here for clients that still send them.
 //!
 //! - v1: response adds `throttle_time_ms`.
-//! - v2–3: no change of layout.
+//! - v2: same layout; the broker answers before it throttles (KIP-219).
+//! - v3: same layout; may answer TOPIC_DELETION_DISABLED (KIP-322).
 //! - v4: flexible.
-//! - v5: response adds `error_message` (KIP-599).
+//! - v5: response adds `error_message`; may answer THROTTLING_QUOTA_EXCEEDED (KIP-599).
 //! - v6: request adds `topics` and drops `topic_names`; response adds `topic_id` and allows null
 //!   `name`.
 
@@ -12,7 +15,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for DeleteTopics.
+/// The topics to delete.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 20, versions = 0..=6, flexible = 4.., response = DeleteTopicsResponse)]
 pub struct DeleteTopicsRequest {
@@ -31,7 +34,7 @@ pub struct DeleteTopicState {
     pub topic_id: Uuid,
 }
 
-/// Answers [`DeleteTopicsRequest`].
+/// The outcome per topic.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=6, flexible = 4..)]
 pub struct DeleteTopicsResponse {

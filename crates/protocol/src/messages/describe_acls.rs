@@ -1,13 +1,15 @@
-//! DescribeAcls (key 29, versions 0–3, flexible from 2):
+//! DescribeAcls (key 29, versions 0–3, flexible from 2): lists the access rules that match a filter
+//! (KIP-140).
+//!
 //! Versions below 1 left Kafka in 4.0 and stay here for clients that still send them.
 //!
 //! - v1: request adds `pattern_type_filter`; response adds `pattern_type`.
 //! - v2: flexible.
-//! - v3: no change of layout.
+//! - v3: same layout; knows the resource type USER (KIP-373).
 
 use crate::Message;
 
-/// Asks for DescribeAcls.
+/// The filter.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 29, versions = 0..=3, flexible = 2.., response = DescribeAclsResponse)]
 pub struct DescribeAclsRequest {
@@ -25,7 +27,7 @@ pub struct DescribeAclsRequest {
     pub permission_type: i8,
 }
 
-/// Answers [`DescribeAclsRequest`].
+/// The rules by resource.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=3, flexible = 2..)]
 pub struct DescribeAclsResponse {

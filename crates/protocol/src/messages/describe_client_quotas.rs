@@ -1,10 +1,11 @@
-//! DescribeClientQuotas (key 48, versions 0–1, flexible from 1):
+//! DescribeClientQuotas (key 48, versions 0–1, flexible from 1): lists client quotas that match a
+//! filter (KIP-546).
 //!
 //! - v1: flexible.
 
 use crate::Message;
 
-/// Asks for DescribeClientQuotas.
+/// The filter.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 48, versions = 0..=1, flexible = 1.., response = DescribeClientQuotasResponse)]
 pub struct DescribeClientQuotasRequest {
@@ -21,7 +22,7 @@ pub struct ComponentData {
     pub r#match: Option<String>,
 }
 
-/// Answers [`DescribeClientQuotasRequest`].
+/// The quotas by entity.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=1, flexible = 1..)]
 pub struct DescribeClientQuotasResponse {

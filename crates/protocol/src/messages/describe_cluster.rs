@@ -1,11 +1,12 @@
-//! DescribeCluster (key 60, versions 0–2, flexible from 0):
+//! DescribeCluster (key 60, versions 0–2, flexible from 0): shows cluster id, controller and
+//! brokers (KIP-700), or the controllers themselves (KIP-919).
 //!
 //! - v1: request adds `endpoint_type`; response adds `endpoint_type` (KIP-919).
 //! - v2: request adds `include_fenced_brokers`; response adds `is_fenced` (KIP-1073).
 
 use crate::Message;
 
-/// Asks for DescribeCluster.
+/// What kind of endpoints, and whether with operations.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 60, versions = 0..=2, flexible = 0.., response = DescribeClusterResponse)]
 pub struct DescribeClusterRequest {
@@ -17,7 +18,7 @@ pub struct DescribeClusterRequest {
     pub include_fenced_brokers: bool,
 }
 
-/// Answers [`DescribeClusterRequest`].
+/// The cluster and its nodes.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=2, flexible = 0..)]
 pub struct DescribeClusterResponse {

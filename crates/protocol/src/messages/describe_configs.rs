@@ -1,15 +1,17 @@
-//! DescribeConfigs (key 32, versions 0–4, flexible from 4):
+//! DescribeConfigs (key 32, versions 0–4, flexible from 4): shows configs of topics, brokers,
+//! loggers, groups with their sources (KIP-133, KIP-226).
+//!
 //! Versions below 1 left Kafka in 4.0 and stay here for clients that still send them.
 //!
 //! - v1: request adds `include_synonyms`; response adds `config_source`, `synonyms` and drops
 //!   `is_default`.
-//! - v2: no change of layout.
+//! - v2: same layout; the broker answers before it throttles (KIP-219).
 //! - v3: request adds `include_documentation`; response adds `config_type`, `documentation`.
 //! - v4: flexible.
 
 use crate::Message;
 
-/// Asks for DescribeConfigs.
+/// The resources and, perhaps, the names of configs.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 32, versions = 0..=4, flexible = 4.., response = DescribeConfigsResponse)]
 pub struct DescribeConfigsRequest {
@@ -29,7 +31,7 @@ pub struct DescribeConfigsResource {
     pub configuration_keys: Option<Vec<String>>,
 }
 
-/// Answers [`DescribeConfigsRequest`].
+/// The configs with value and source.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=4, flexible = 4..)]
 pub struct DescribeConfigsResponse {

@@ -1,4 +1,5 @@
-//! DescribeDelegationToken (key 41, versions 1–3, flexible from 2):
+//! DescribeDelegationToken (key 41, versions 1–3, flexible from 2): lists delegation tokens
+//! (KIP-48).
 //!
 //! - v2: flexible.
 //! - v3: response adds `token_requester_principal_type`, `token_requester_principal_name`.
@@ -7,7 +8,7 @@ use bytes::Bytes;
 
 use crate::Message;
 
-/// Asks for DescribeDelegationToken.
+/// The owners asked about; null is all.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 41, versions = 1..=3, flexible = 2.., response = DescribeDelegationTokenResponse)]
 pub struct DescribeDelegationTokenRequest {
@@ -22,7 +23,7 @@ pub struct DescribeDelegationTokenOwner {
     pub principal_name: String,
 }
 
-/// Answers [`DescribeDelegationTokenRequest`].
+/// The tokens.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 1..=3, flexible = 2..)]
 pub struct DescribeDelegationTokenResponse {

@@ -1,17 +1,19 @@
-//! DescribeGroups (key 15, versions 0–6, flexible from 5):
+//! DescribeGroups (key 15, versions 0–6, flexible from 5): shows classic groups with their members;
+//! their metadata stays opaque.
 //!
 //! - v1: response adds `throttle_time_ms`.
-//! - v2: no change of layout.
+//! - v2: same layout; the broker answers before it throttles (KIP-219).
 //! - v3: request adds `include_authorized_operations`; response adds `authorized_operations`.
 //! - v4: response adds `group_instance_id`.
 //! - v5: flexible.
-//! - v6: response adds `error_message` (KIP-1043).
+//! - v6: response adds `error_message`; a group that does not exist is GROUP_ID_NOT_FOUND
+//!   (KIP-1043).
 
 use bytes::Bytes;
 
 use crate::Message;
 
-/// Asks for DescribeGroups.
+/// The groups asked about.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 15, versions = 0..=6, flexible = 5.., response = DescribeGroupsResponse)]
 pub struct DescribeGroupsRequest {
@@ -20,7 +22,7 @@ pub struct DescribeGroupsRequest {
     pub include_authorized_operations: bool,
 }
 
-/// Answers [`DescribeGroupsRequest`].
+/// The groups with members and state.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=6, flexible = 5..)]
 pub struct DescribeGroupsResponse {

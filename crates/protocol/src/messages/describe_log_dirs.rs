@@ -1,14 +1,16 @@
-//! DescribeLogDirs (key 35, versions 0–4, flexible from 2):
+//! DescribeLogDirs (key 35, versions 0–4, flexible from 2): shows the log directories of a broker
+//! and the sizes of the replicas in them (KIP-113).
+//!
 //! Versions below 1 left Kafka in 4.0 and stay here for clients that still send them.
 //!
-//! - v1: no change of layout.
+//! - v1: same layout; the broker answers before it throttles (KIP-219).
 //! - v2: flexible.
 //! - v3: response adds `error_code`.
 //! - v4: response adds `total_bytes`, `usable_bytes`.
 
 use crate::Message;
 
-/// Asks for DescribeLogDirs.
+/// The partitions asked about; null is all.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 35, versions = 0..=4, flexible = 2.., response = DescribeLogDirsResponse)]
 pub struct DescribeLogDirsRequest {
@@ -23,7 +25,7 @@ pub struct DescribableLogDirTopic {
     pub partitions: Vec<i32>,
 }
 
-/// Answers [`DescribeLogDirsRequest`].
+/// The directories with their replicas.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=4, flexible = 2..)]
 pub struct DescribeLogDirsResponse {

@@ -1,8 +1,9 @@
-//! DescribeProducers (key 61, versions 0, flexible from 0):
+//! DescribeProducers (key 61, versions 0, flexible from 0): shows the producers that are active in
+//! partitions (KIP-664).
 
 use crate::Message;
 
-/// Asks for DescribeProducers.
+/// The partitions asked about.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 61, versions = 0..=0, flexible = 0.., response = DescribeProducersResponse)]
 pub struct DescribeProducersRequest {
@@ -16,7 +17,7 @@ pub struct TopicRequest {
     pub partition_indexes: Vec<i32>,
 }
 
-/// Answers [`DescribeProducersRequest`].
+/// The producers by partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct DescribeProducersResponse {

@@ -1,4 +1,5 @@
-//! DescribeQuorum (key 55, versions 0–2, flexible from 0):
+//! DescribeQuorum (key 55, versions 0–2, flexible from 0): shows the metadata quorum: leader,
+//! voters, observers and how far each has come (KIP-595, KIP-836).
 //!
 //! - v1: response adds `last_fetch_timestamp`, `last_caught_up_timestamp` (KIP-836).
 //! - v2: response adds `error_message`, `replica_directory_id`, `nodes` (KIP-853).
@@ -7,7 +8,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for DescribeQuorum.
+/// The partition, which is that of the metadata log.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 55, versions = 0..=2, flexible = 0.., response = DescribeQuorumResponse)]
 pub struct DescribeQuorumRequest {
@@ -27,7 +28,7 @@ pub struct RequestPartitionData {
     pub partition_index: i32,
 }
 
-/// Answers [`DescribeQuorumRequest`].
+/// The state of the quorum.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=2, flexible = 0..)]
 pub struct DescribeQuorumResponse {

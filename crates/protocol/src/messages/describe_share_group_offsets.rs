@@ -1,10 +1,11 @@
-//! DescribeShareGroupOffsets (key 90, versions 0, flexible from 0):
+//! DescribeShareGroupOffsets (key 90, versions 0, flexible from 0): shows the start offsets of
+//! share groups (KIP-932).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for DescribeShareGroupOffsets.
+/// The groups and partitions asked about.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 90, versions = 0..=0, flexible = 0.., response = DescribeShareGroupOffsetsResponse)]
 pub struct DescribeShareGroupOffsetsRequest {
@@ -26,7 +27,7 @@ pub struct DescribeShareGroupOffsetsRequestTopic {
     pub partitions: Vec<i32>,
 }
 
-/// Answers [`DescribeShareGroupOffsetsRequest`].
+/// The start offsets.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct DescribeShareGroupOffsetsResponse {

@@ -1,10 +1,11 @@
-//! DescribeTopicPartitions (key 75, versions 0, flexible from 0):
+//! DescribeTopicPartitions (key 75, versions 0, flexible from 0): shows partitions page by page,
+//! with eligible leader replicas (KIP-966).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for DescribeTopicPartitions.
+/// The topics, and where to go on.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 75, versions = 0..=0, flexible = 0.., response = DescribeTopicPartitionsResponse)]
 pub struct DescribeTopicPartitionsRequest {
@@ -27,7 +28,7 @@ pub struct Cursor {
     pub partition_index: i32,
 }
 
-/// Answers [`DescribeTopicPartitionsRequest`].
+/// A page of partitions.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct DescribeTopicPartitionsResponse {

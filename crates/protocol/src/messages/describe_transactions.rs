@@ -1,15 +1,16 @@
-//! DescribeTransactions (key 65, versions 0, flexible from 0):
+//! DescribeTransactions (key 65, versions 0, flexible from 0): shows the state of transactions
+//! (KIP-664).
 
 use crate::Message;
 
-/// Asks for DescribeTransactions.
+/// The transactional ids asked about.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 65, versions = 0..=0, flexible = 0.., response = DescribeTransactionsResponse)]
 pub struct DescribeTransactionsRequest {
     pub transactional_ids: Vec<String>,
 }
 
-/// Answers [`DescribeTransactionsRequest`].
+/// Their states and partitions.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct DescribeTransactionsResponse {

@@ -1,8 +1,9 @@
-//! DescribeUserScramCredentials (key 50, versions 0, flexible from 0):
+//! DescribeUserScramCredentials (key 50, versions 0, flexible from 0): tells which SCRAM mechanisms
+//! users have (KIP-554); never their secrets.
 
 use crate::Message;
 
-/// Asks for DescribeUserScramCredentials.
+/// The users asked about; null is all.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 50, versions = 0..=0, flexible = 0.., response = DescribeUserScramCredentialsResponse)]
 pub struct DescribeUserScramCredentialsRequest {
@@ -16,7 +17,7 @@ pub struct UserName {
     pub name: String,
 }
 
-/// Answers [`DescribeUserScramCredentialsRequest`].
+/// Mechanisms and iterations by user.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct DescribeUserScramCredentialsResponse {

@@ -1,11 +1,12 @@
-//! ElectLeaders (key 43, versions 0–2, flexible from 2):
+//! ElectLeaders (key 43, versions 0–2, flexible from 2): elects preferred leaders, or unclean ones
+//! where nobody in sync is left (KIP-183, KIP-460).
 //!
 //! - v1: request adds `election_type`; response adds `error_code` (KIP-460).
 //! - v2: flexible.
 
 use crate::Message;
 
-/// Asks for ElectLeaders.
+/// The kind of election and the partitions; null is all.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 43, versions = 0..=2, flexible = 2.., response = ElectLeadersResponse)]
 pub struct ElectLeadersRequest {
@@ -24,7 +25,7 @@ pub struct TopicPartitions {
     pub partitions: Vec<i32>,
 }
 
-/// Answers [`ElectLeadersRequest`].
+/// The outcome per partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=2, flexible = 2..)]
 pub struct ElectLeadersResponse {

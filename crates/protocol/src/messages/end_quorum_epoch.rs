@@ -1,4 +1,5 @@
-//! EndQuorumEpoch (key 54, versions 0–1, flexible from 1):
+//! EndQuorumEpoch (key 54, versions 0–1, flexible from 1): tells the voters that the leader steps
+//! down, and who should follow it (KIP-595).
 //!
 //! - v1: request adds `preferred_candidates`, `leader_endpoints` and drops `preferred_successors`;
 //!   response adds `node_endpoints`; flexible (KIP-853).
@@ -7,7 +8,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for EndQuorumEpoch.
+/// The leader and its preferred successors.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 54, versions = 0..=1, flexible = 1.., response = EndQuorumEpochResponse)]
 pub struct EndQuorumEpochRequest {
@@ -54,7 +55,7 @@ pub struct LeaderEndpoint {
     pub port: u16,
 }
 
-/// Answers [`EndQuorumEpochRequest`].
+/// An error code per partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=1, flexible = 1..)]
 pub struct EndQuorumEpochResponse {

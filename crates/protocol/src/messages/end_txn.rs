@@ -1,13 +1,14 @@
-//! EndTxn (key 26, versions 0–5, flexible from 3):
+//! EndTxn (key 26, versions 0–5, flexible from 3): commits or aborts a transaction (KIP-98).
 //!
-//! - v1–2: no change of layout.
+//! - v1: same layout; the broker answers before it throttles (KIP-219).
+//! - v2: same layout; may answer PRODUCER_FENCED (KIP-588).
 //! - v3: flexible.
-//! - v4: no change of layout (KIP-890).
+//! - v4: same layout; may answer TRANSACTION_ABORTABLE (KIP-890).
 //! - v5: response adds `producer_id`, `producer_epoch` (KIP-890).
 
 use crate::Message;
 
-/// Asks for EndTxn.
+/// The transaction and its outcome.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 26, versions = 0..=5, flexible = 3.., response = EndTxnResponse)]
 pub struct EndTxnRequest {
@@ -17,7 +18,7 @@ pub struct EndTxnRequest {
     pub committed: bool,
 }
 
-/// Answers [`EndTxnRequest`].
+/// An error code; from version 5 on the next producer id and epoch.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=5, flexible = 3..)]
 pub struct EndTxnResponse {

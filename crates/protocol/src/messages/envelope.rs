@@ -1,10 +1,11 @@
-//! Envelope (key 58, versions 0, flexible from 0):
+//! Envelope (key 58, versions 0, flexible from 0): carries a request that a broker forwards to the
+//! controller on behalf of a client (KIP-590).
 
 use bytes::Bytes;
 
 use crate::Message;
 
-/// Asks for Envelope.
+/// The request with the principal and address of its sender.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 58, versions = 0..=0, flexible = 0.., response = EnvelopeResponse)]
 pub struct EnvelopeRequest {
@@ -14,7 +15,7 @@ pub struct EnvelopeRequest {
     pub client_host_address: Bytes,
 }
 
-/// Answers [`EnvelopeRequest`].
+/// The response to the request within.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct EnvelopeResponse {

@@ -1,4 +1,5 @@
-//! ExpireDelegationToken (key 40, versions 1–2, flexible from 2):
+//! ExpireDelegationToken (key 40, versions 1–2, flexible from 2): shortens the life of a delegation
+//! token, or ends it (KIP-48).
 //!
 //! - v2: flexible.
 
@@ -6,7 +7,7 @@ use bytes::Bytes;
 
 use crate::Message;
 
-/// Asks for ExpireDelegationToken.
+/// The token and until when.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 40, versions = 1..=2, flexible = 2.., response = ExpireDelegationTokenResponse)]
 pub struct ExpireDelegationTokenRequest {
@@ -14,7 +15,7 @@ pub struct ExpireDelegationTokenRequest {
     pub expiry_time_period_ms: i64,
 }
 
-/// Answers [`ExpireDelegationTokenRequest`].
+/// The new time of expiry.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 1..=2, flexible = 2..)]
 pub struct ExpireDelegationTokenResponse {

@@ -1,18 +1,20 @@
-//! Fetch (key 1, versions 4–18, flexible from 12):
+//! Fetch (key 1, versions 4–18, flexible from 12): reads record batches, for consumers and for
+//! replicas, with long polling and, from version 7 on, incremental sessions (KIP-227).
 //!
 //! - v5: request adds `log_start_offset`; response adds `log_start_offset`.
-//! - v6: no change of layout.
+//! - v6: same layout; may answer KAFKA_STORAGE_ERROR (KIP-112).
 //! - v7: request adds `session_id`, `session_epoch`, `forgotten_topics_data`; response adds
 //!   `error_code`, `session_id`.
-//! - v8: no change of layout.
+//! - v8: same layout; the broker answers before it throttles (KIP-219).
 //! - v9: request adds `current_leader_epoch` (KIP-320).
-//! - v10: no change of layout (KIP-110).
-//! - v11: request adds `rack_id`; response adds `preferred_read_replica`.
+//! - v10: same layout; may answer with zstd (KIP-110).
+//! - v11: request adds `rack_id`; response adds `preferred_read_replica`; consumers may read from a
+//!   near follower (KIP-392).
 //! - v12: request adds `cluster_id`, `last_fetched_epoch`; response adds `diverging_epoch`,
 //!   `current_leader`, `snapshot_id`; flexible.
 //! - v13: request adds `topic_id` and drops `topic`; response adds `topic_id` and drops `topic`
 //!   (KIP-516).
-//! - v14: no change of layout (KIP-405).
+//! - v14: same layout; may answer OFFSET_MOVED_TO_TIERED_STORAGE (KIP-405).
 //! - v15: request adds `replica_state` and drops `replica_id` (KIP-903).
 //! - v16: response adds `node_endpoints` (KIP-951).
 //! - v17: request adds `replica_directory_id` (KIP-853).
@@ -23,7 +25,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for Fetch.
+/// Where to read on, by topic and partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 1, versions = 4..=18, flexible = 12.., response = FetchResponse)]
 pub struct FetchRequest {
@@ -118,7 +120,7 @@ pub struct ForgottenTopic {
     pub partitions: Vec<i32>,
 }
 
-/// Answers [`FetchRequest`].
+/// Batches as they lie in the log, by topic and partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 4..=18, flexible = 12..)]
 pub struct FetchResponse {

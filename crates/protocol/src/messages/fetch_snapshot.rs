@@ -1,4 +1,5 @@
-//! FetchSnapshot (key 59, versions 0–1, flexible from 0):
+//! FetchSnapshot (key 59, versions 0–1, flexible from 0): reads a piece of a snapshot of the
+//! metadata log (KIP-630).
 //!
 //! - v1: request adds `replica_directory_id`; response adds `node_endpoints` (KIP-853).
 
@@ -7,7 +8,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for FetchSnapshot.
+/// The snapshot and the position in it.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 59, versions = 0..=1, flexible = 0.., response = FetchSnapshotResponse)]
 pub struct FetchSnapshotRequest {
@@ -47,7 +48,7 @@ pub struct SnapshotId {
     pub epoch: i32,
 }
 
-/// Answers [`FetchSnapshotRequest`].
+/// The bytes at that position.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=1, flexible = 0..)]
 pub struct FetchSnapshotResponse {

@@ -1,16 +1,17 @@
-//! FindCoordinator (key 10, versions 0–6, flexible from 3):
+//! FindCoordinator (key 10, versions 0–6, flexible from 3): finds the broker that coordinates a
+//! group (key type 0), a transactional id (1) or a share partition (2).
 //!
 //! - v1: request adds `key_type`; response adds `throttle_time_ms`, `error_message`.
-//! - v2: no change of layout.
+//! - v2: same layout; the broker answers before it throttles (KIP-219).
 //! - v3: flexible.
 //! - v4: request adds `coordinator_keys` and drops `key`; response adds `coordinators` and drops
 //!   `error_code`, `error_message`, `node_id`, `host`, `port` (KIP-699).
-//! - v5: no change of layout (KIP-890).
-//! - v6: no change of layout (KIP-932).
+//! - v5: same layout; may answer TRANSACTION_ABORTABLE (KIP-890).
+//! - v6: same layout; key type 2, share partitions (KIP-932).
 
 use crate::Message;
 
-/// Asks for FindCoordinator.
+/// The ids to find coordinators for.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 10, versions = 0..=6, flexible = 3.., response = FindCoordinatorResponse)]
 pub struct FindCoordinatorRequest {
@@ -22,7 +23,7 @@ pub struct FindCoordinatorRequest {
     pub coordinator_keys: Vec<String>,
 }
 
-/// Answers [`FindCoordinatorRequest`].
+/// The coordinators found.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=6, flexible = 3..)]
 pub struct FindCoordinatorResponse {

@@ -1,17 +1,18 @@
-//! GetTelemetrySubscriptions (key 71, versions 0, flexible from 0):
+//! GetTelemetrySubscriptions (key 71, versions 0, flexible from 0): tells a client which metrics it
+//! should push (KIP-714).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for GetTelemetrySubscriptions.
+/// The instance id of the client.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 71, versions = 0..=0, flexible = 0.., response = GetTelemetrySubscriptionsResponse)]
 pub struct GetTelemetrySubscriptionsRequest {
     pub client_instance_id: Uuid,
 }
 
-/// Answers [`GetTelemetrySubscriptionsRequest`].
+/// The subscription.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct GetTelemetrySubscriptionsResponse {

@@ -1,10 +1,11 @@
-//! IncrementalAlterConfigs (key 44, versions 0–1, flexible from 1):
+//! IncrementalAlterConfigs (key 44, versions 0–1, flexible from 1): sets, deletes, appends to or
+//! subtracts from single configs (KIP-339).
 //!
 //! - v1: flexible.
 
 use crate::Message;
 
-/// Asks for IncrementalAlterConfigs.
+/// The changes by resource.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 44, versions = 0..=1, flexible = 1.., response = IncrementalAlterConfigsResponse)]
 pub struct IncrementalAlterConfigsRequest {
@@ -29,7 +30,7 @@ pub struct AlterableConfig {
     pub value: Option<String>,
 }
 
-/// Answers [`IncrementalAlterConfigsRequest`].
+/// The outcome per resource.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=1, flexible = 1..)]
 pub struct IncrementalAlterConfigsResponse {

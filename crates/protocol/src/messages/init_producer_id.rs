@@ -1,17 +1,19 @@
-//! InitProducerId (key 22, versions 0–6, flexible from 2):
-//! Version 6 is not stable in Kafka 4.1 and is not offered unless asked for.
+//! InitProducerId (key 22, versions 0–6, flexible from 2): hands a producer its id and epoch, and
+//! fences its predecessor with the same transactional id (KIP-98).
 //!
-//! - v1: no change of layout.
+//! Version 6 is not stable in Kafka 4.1, to be offered only where unstable versions are enabled.
+//!
+//! - v1: same layout; the broker answers before it throttles (KIP-219).
 //! - v2: flexible.
 //! - v3: request adds `producer_id`, `producer_epoch`.
-//! - v4: no change of layout (KIP-890).
-//! - v5: no change of layout (KIP-890).
+//! - v4: same layout; may answer PRODUCER_FENCED (KIP-588) (KIP-890).
+//! - v5: same layout; may answer TRANSACTION_ABORTABLE (KIP-890).
 //! - v6: request adds `enable2_pc`, `keep_prepared_txn`; response adds `ongoing_txn_producer_id`,
 //!   `ongoing_txn_producer_epoch` (KIP-939).
 
 use crate::Message;
 
-/// Asks for InitProducerId.
+/// The transactional id, or null for idempotence alone.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 22, versions = 0..=6, flexible = 2.., response = InitProducerIdResponse)]
 pub struct InitProducerIdRequest {
@@ -30,7 +32,7 @@ pub struct InitProducerIdRequest {
     pub keep_prepared_txn: bool,
 }
 
-/// Answers [`InitProducerIdRequest`].
+/// The producer id and epoch.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=6, flexible = 2..)]
 pub struct InitProducerIdResponse {

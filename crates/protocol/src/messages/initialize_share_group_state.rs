@@ -1,10 +1,11 @@
-//! InitializeShareGroupState (key 83, versions 0, flexible from 0):
+//! InitializeShareGroupState (key 83, versions 0, flexible from 0): creates the stored state of
+//! share partitions (KIP-932).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for InitializeShareGroupState.
+/// The partitions with their start offsets.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 83, versions = 0..=0, flexible = 0.., response = InitializeShareGroupStateResponse)]
 pub struct InitializeShareGroupStateRequest {
@@ -27,7 +28,7 @@ pub struct PartitionData {
     pub start_offset: i64,
 }
 
-/// Answers [`InitializeShareGroupStateRequest`].
+/// The outcome per partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct InitializeShareGroupStateResponse {

@@ -1,8 +1,10 @@
-//! JoinGroup (key 11, versions 0–9, flexible from 6):
+//! JoinGroup (key 11, versions 0–9, flexible from 6): enters a classic group and waits for the
+//! others to do so too; the leader among them learns all members.
 //!
 //! - v1: request adds `rebalance_timeout_ms`.
 //! - v2: response adds `throttle_time_ms`.
-//! - v3–4: no change of layout.
+//! - v3: same layout; the broker answers before it throttles (KIP-219).
+//! - v4: same layout; a first join without an id is answered with MEMBER_ID_REQUIRED (KIP-394).
 //! - v5: request adds `group_instance_id`; response adds `group_instance_id`.
 //! - v6: flexible (KIP-559).
 //! - v7: response adds `protocol_type` and allows null `protocol_name`.
@@ -13,7 +15,7 @@ use bytes::Bytes;
 
 use crate::Message;
 
-/// Asks for JoinGroup.
+/// A member and the protocols it can follow.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 11, versions = 0..=9, flexible = 6.., response = JoinGroupResponse)]
 pub struct JoinGroupRequest {
@@ -40,7 +42,7 @@ pub struct JoinGroupRequestProtocol {
     pub metadata: Bytes,
 }
 
-/// Answers [`JoinGroupRequest`].
+/// The generation, its protocol and, for the leader, the members.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=9, flexible = 6..)]
 pub struct JoinGroupResponse {

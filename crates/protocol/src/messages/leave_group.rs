@@ -1,14 +1,15 @@
-//! LeaveGroup (key 13, versions 0–5, flexible from 4):
+//! LeaveGroup (key 13, versions 0–5, flexible from 4): removes members from a classic group, one
+//! or, from version 3 on, several.
 //!
 //! - v1: response adds `throttle_time_ms`.
-//! - v2: no change of layout.
+//! - v2: same layout; the broker answers before it throttles (KIP-219).
 //! - v3: request adds `members` and drops `member_id`; response adds `members`.
 //! - v4: flexible.
 //! - v5: request adds `reason` (KIP-800).
 
 use crate::Message;
 
-/// Asks for LeaveGroup.
+/// The members that leave.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 13, versions = 0..=5, flexible = 4.., response = LeaveGroupResponse)]
 pub struct LeaveGroupRequest {
@@ -29,7 +30,7 @@ pub struct MemberIdentity {
     pub reason: Option<String>,
 }
 
-/// Answers [`LeaveGroupRequest`].
+/// One error code per member.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=5, flexible = 4..)]
 pub struct LeaveGroupResponse {

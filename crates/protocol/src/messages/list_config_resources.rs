@@ -1,10 +1,11 @@
-//! ListConfigResources (key 74, versions 0–1, flexible from 0):
+//! ListConfigResources (key 74, versions 0–1, flexible from 0): lists resources that have configs,
+//! such as client metrics (KIP-1000, KIP-1142).
 //!
 //! - v1: request adds `resource_types`; response adds `resource_type` (KIP-1142).
 
 use crate::Message;
 
-/// Asks for ListConfigResources.
+/// The types of resources wanted.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 74, versions = 0..=1, flexible = 0.., response = ListConfigResourcesResponse)]
 pub struct ListConfigResourcesRequest {
@@ -12,7 +13,7 @@ pub struct ListConfigResourcesRequest {
     pub resource_types: Vec<i8>,
 }
 
-/// Answers [`ListConfigResourcesRequest`].
+/// The resources.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=1, flexible = 0..)]
 pub struct ListConfigResourcesResponse {

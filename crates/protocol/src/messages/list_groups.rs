@@ -1,14 +1,15 @@
-//! ListGroups (key 16, versions 0–5, flexible from 3):
+//! ListGroups (key 16, versions 0–5, flexible from 3): lists the groups that a broker coordinates,
+//! of every type.
 //!
 //! - v1: response adds `throttle_time_ms`.
-//! - v2: no change of layout.
+//! - v2: same layout; the broker answers before it throttles (KIP-219).
 //! - v3: flexible.
 //! - v4: request adds `states_filter`; response adds `group_state` (KIP-518).
 //! - v5: request adds `types_filter`; response adds `group_type` (KIP-848).
 
 use crate::Message;
 
-/// Asks for ListGroups.
+/// Filters for state and type.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 16, versions = 0..=5, flexible = 3.., response = ListGroupsResponse)]
 pub struct ListGroupsRequest {
@@ -18,7 +19,7 @@ pub struct ListGroupsRequest {
     pub types_filter: Vec<String>,
 }
 
-/// Answers [`ListGroupsRequest`].
+/// The groups that match.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=5, flexible = 3..)]
 pub struct ListGroupsResponse {

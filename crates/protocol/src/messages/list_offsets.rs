@@ -1,18 +1,20 @@
-//! ListOffsets (key 2, versions 1–10, flexible from 6):
+//! ListOffsets (key 2, versions 1–10, flexible from 6): finds the offset that belongs to a
+//! timestamp or to one of the special positions: -1 the end, -2 the start, -3 the largest
+//! timestamp, -4 and -5 the borders of local and remote log.
 //!
 //! - v2: request adds `isolation_level`; response adds `throttle_time_ms`.
-//! - v3: no change of layout.
+//! - v3: same layout; the broker answers before it throttles (KIP-219).
 //! - v4: request adds `current_leader_epoch`; response adds `leader_epoch`.
-//! - v5: no change of layout.
+//! - v5: same layout; may answer OFFSET_NOT_AVAILABLE (KIP-207).
 //! - v6: flexible.
-//! - v7: no change of layout (KIP-734).
-//! - v8: no change of layout (KIP-405).
-//! - v9: no change of layout (KIP-1005).
+//! - v7: same layout; knows timestamp -3, the record with the largest timestamp (KIP-734).
+//! - v8: same layout; knows timestamp -4, the start of the local log (KIP-405).
+//! - v9: same layout; knows timestamp -5, the end of the remote log (KIP-1005).
 //! - v10: request adds `timeout_ms` (KIP-1075).
 
 use crate::Message;
 
-/// Asks for ListOffsets.
+/// The positions asked for, by partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 2, versions = 1..=10, flexible = 6.., response = ListOffsetsResponse)]
 pub struct ListOffsetsRequest {
@@ -43,7 +45,7 @@ pub struct ListOffsetsPartition {
     pub timestamp: i64,
 }
 
-/// Answers [`ListOffsetsRequest`].
+/// The offsets found, by partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 1..=10, flexible = 6..)]
 pub struct ListOffsetsResponse {

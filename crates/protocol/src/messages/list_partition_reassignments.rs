@@ -1,8 +1,9 @@
-//! ListPartitionReassignments (key 46, versions 0, flexible from 0):
+//! ListPartitionReassignments (key 46, versions 0, flexible from 0): lists moves of partitions in
+//! progress (KIP-455).
 
 use crate::Message;
 
-/// Asks for ListPartitionReassignments.
+/// The partitions asked about; null is all.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 46, versions = 0..=0, flexible = 0.., response = ListPartitionReassignmentsResponse)]
 pub struct ListPartitionReassignmentsRequest {
@@ -18,7 +19,7 @@ pub struct ListPartitionReassignmentsTopics {
     pub partition_indexes: Vec<i32>,
 }
 
-/// Answers [`ListPartitionReassignmentsRequest`].
+/// The moves in progress.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ListPartitionReassignmentsResponse {

@@ -1,11 +1,12 @@
-//! ListTransactions (key 66, versions 0–2, flexible from 0):
+//! ListTransactions (key 66, versions 0–2, flexible from 0): lists transactions that match filters
+//! (KIP-664).
 //!
 //! - v1: request adds `duration_filter` (KIP-994, KIP-1152).
 //! - v2: request adds `transactional_id_pattern` (KIP-1152).
 
 use crate::Message;
 
-/// Asks for ListTransactions.
+/// The filters.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 66, versions = 0..=2, flexible = 0.., response = ListTransactionsResponse)]
 pub struct ListTransactionsRequest {
@@ -18,7 +19,7 @@ pub struct ListTransactionsRequest {
     pub transactional_id_pattern: Option<String>,
 }
 
-/// Answers [`ListTransactionsRequest`].
+/// The transactions that match.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=2, flexible = 0..)]
 pub struct ListTransactionsResponse {

@@ -1,11 +1,13 @@
-//! Metadata (key 3, versions 0–13, flexible from 9):
+//! Metadata (key 3, versions 0–13, flexible from 9): tells which brokers there are and who leads
+//! which partition; may create topics on the way. An empty topic list means all in version 0;
+//! later, null means all.
 //!
 //! - v1: request allows null `topics`; response adds `rack`, `controller_id`, `is_internal`.
 //! - v2: response adds `cluster_id`.
 //! - v3: response adds `throttle_time_ms`.
 //! - v4: request adds `allow_auto_topic_creation`.
 //! - v5: response adds `offline_replicas`.
-//! - v6: no change of layout.
+//! - v6: same layout; the broker answers before it throttles (KIP-219).
 //! - v7: response adds `leader_epoch`.
 //! - v8: request adds `include_cluster_authorized_operations`,
 //!   `include_topic_authorized_operations`; response adds `topic_authorized_operations`,
@@ -14,14 +16,14 @@
 //! - v10: request adds `topic_id` and allows null `name`; response adds `topic_id`.
 //! - v11: request drops `include_cluster_authorized_operations`; response drops
 //!   `cluster_authorized_operations` (KIP-700).
-//! - v12: response allows null `name`.
+//! - v12: response allows null `name`; topics may be asked for by id (KIP-516).
 //! - v13: response adds `error_code`.
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for Metadata.
+/// The topics asked about.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 3, versions = 0..=13, flexible = 9.., response = MetadataResponse)]
 pub struct MetadataRequest {
@@ -48,7 +50,7 @@ pub struct MetadataRequestTopic {
     pub name: Option<String>,
 }
 
-/// Answers [`MetadataRequest`].
+/// Brokers, controller and the topics with their partitions.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=13, flexible = 9..)]
 pub struct MetadataResponse {

@@ -1,15 +1,17 @@
-//! OffsetCommit (key 8, versions 1–10, flexible from 8):
+//! OffsetCommit (key 8, versions 1–10, flexible from 8): stores how far a group has consumed.
+//!
 //! Versions below 2 left Kafka in 4.0 and stay here for clients that still send them.
-//! Version 10 is not stable in Kafka 4.1 and is not offered unless asked for.
+//!
+//! Version 10 is not stable in Kafka 4.1, to be offered only where unstable versions are enabled.
 //!
 //! - v2: request adds `retention_time_ms` and drops `commit_timestamp`.
 //! - v3: response adds `throttle_time_ms`.
-//! - v4: no change of layout.
+//! - v4: same layout; the broker answers before it throttles (KIP-219).
 //! - v5: request drops `retention_time_ms`.
 //! - v6: request adds `committed_leader_epoch`.
 //! - v7: request adds `group_instance_id`.
 //! - v8: flexible.
-//! - v9: no change of layout (KIP-848).
+//! - v9: same layout; members of the new protocol commit with their epoch (KIP-848).
 //! - v10: request adds `topic_id` and drops `name`; response adds `topic_id` and drops `name`
 //!   (KIP-848).
 
@@ -17,7 +19,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for OffsetCommit.
+/// The offsets to store, by partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 8, versions = 1..=10, flexible = 8.., response = OffsetCommitResponse)]
 pub struct OffsetCommitRequest {
@@ -62,7 +64,7 @@ pub struct OffsetCommitRequestPartition {
     pub committed_metadata: Option<String>,
 }
 
-/// Answers [`OffsetCommitRequest`].
+/// One error code per partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 1..=10, flexible = 8..)]
 pub struct OffsetCommitResponse {

@@ -1,8 +1,9 @@
-//! OffsetDelete (key 47, versions 0, never flexible):
+//! OffsetDelete (key 47, versions 0, never flexible): deletes committed offsets of a group
+//! (KIP-496).
 
 use crate::Message;
 
-/// Asks for OffsetDelete.
+/// The partitions to forget.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 47, versions = 0..=0, response = OffsetDeleteResponse)]
 pub struct OffsetDeleteRequest {
@@ -23,7 +24,7 @@ pub struct OffsetDeleteRequestPartition {
     pub partition_index: i32,
 }
 
-/// Answers [`OffsetDeleteRequest`].
+/// The outcome per partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0)]
 pub struct OffsetDeleteResponse {

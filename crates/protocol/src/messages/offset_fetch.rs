@@ -1,9 +1,10 @@
-//! OffsetFetch (key 9, versions 1–10, flexible from 6):
-//! Version 10 is not stable in Kafka 4.1 and is not offered unless asked for.
+//! OffsetFetch (key 9, versions 1–10, flexible from 6): reads back what a group has committed.
+//!
+//! Version 10 is not stable in Kafka 4.1, to be offered only where unstable versions are enabled.
 //!
 //! - v2: request allows null `topics`; response adds `error_code`.
 //! - v3: response adds `throttle_time_ms`.
-//! - v4: no change of layout.
+//! - v4: same layout; the broker answers before it throttles (KIP-219).
 //! - v5: response adds `committed_leader_epoch`.
 //! - v6: flexible.
 //! - v7: request adds `require_stable`.
@@ -17,7 +18,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for OffsetFetch.
+/// The groups and partitions asked about; null topics are all.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 9, versions = 1..=10, flexible = 6.., response = OffsetFetchResponse)]
 pub struct OffsetFetchRequest {
@@ -67,7 +68,7 @@ pub struct OffsetFetchRequestTopics {
     pub partition_indexes: Vec<i32>,
 }
 
-/// Answers [`OffsetFetchRequest`].
+/// The offsets stored, -1 where there is none.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 1..=10, flexible = 6..)]
 pub struct OffsetFetchResponse {

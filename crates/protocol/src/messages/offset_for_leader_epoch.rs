@@ -1,11 +1,12 @@
-//! OffsetForLeaderEpoch (key 23, versions 2–4, flexible from 4):
+//! OffsetForLeaderEpoch (key 23, versions 2–4, flexible from 4): tells where a leader epoch ended,
+//! so that consumers and followers find the point at which logs part (KIP-101, KIP-320).
 //!
 //! - v3: request adds `replica_id`.
 //! - v4: flexible.
 
 use crate::Message;
 
-/// Asks for OffsetForLeaderEpoch.
+/// The epochs asked about.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 23, versions = 2..=4, flexible = 4.., response = OffsetForLeaderEpochResponse)]
 pub struct OffsetForLeaderEpochRequest {
@@ -32,7 +33,7 @@ pub struct OffsetForLeaderPartition {
     pub leader_epoch: i32,
 }
 
-/// Answers [`OffsetForLeaderEpochRequest`].
+/// The end offset of each epoch.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 2..=4, flexible = 4..)]
 pub struct OffsetForLeaderEpochResponse {

@@ -1,13 +1,15 @@
-//! Produce (key 0, versions 3–13, flexible from 9):
+//! Produce (key 0, versions 3–13, flexible from 9): appends record batches to partitions. `records`
+//! is handed on as it came.
 //!
-//! - v4: no change of layout.
+//! - v4: same layout; may answer KAFKA_STORAGE_ERROR (KIP-112).
 //! - v5: response adds `log_start_offset` (KIP-110).
-//! - v6–7: no change of layout.
+//! - v6: same layout; the broker answers before it throttles (KIP-219).
+//! - v7: same layout; accepts zstd (KIP-110).
 //! - v8: response adds `record_errors`, `error_message` (KIP-467).
 //! - v9: flexible.
 //! - v10: response adds `current_leader`, `node_endpoints` (KIP-951).
-//! - v11: no change of layout (KIP-890).
-//! - v12: no change of layout (KIP-890).
+//! - v11: same layout; may answer TRANSACTION_ABORTABLE (KIP-890).
+//! - v12: same layout; adds partitions to the transaction by itself (KIP-890).
 //! - v13: request adds `topic_id` and drops `name`; response adds `topic_id` and drops `name`
 //!   (KIP-516).
 
@@ -16,7 +18,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for Produce.
+/// Batches to append, by topic and partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 0, versions = 3..=13, flexible = 9.., response = ProduceResponse)]
 pub struct ProduceRequest {
@@ -45,7 +47,7 @@ pub struct PartitionProduceData {
     pub records: Option<Bytes>,
 }
 
-/// Answers [`ProduceRequest`].
+/// Where each batch was appended, or why not.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 3..=13, flexible = 9..)]
 pub struct ProduceResponse {

@@ -1,11 +1,12 @@
-//! PushTelemetry (key 72, versions 0, flexible from 0):
+//! PushTelemetry (key 72, versions 0, flexible from 0): pushes metrics of a client to the broker
+//! (KIP-714).
 
 use bytes::Bytes;
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for PushTelemetry.
+/// Metrics in OTLP form.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 72, versions = 0..=0, flexible = 0.., response = PushTelemetryResponse)]
 pub struct PushTelemetryRequest {
@@ -16,7 +17,7 @@ pub struct PushTelemetryRequest {
     pub metrics: Bytes,
 }
 
-/// Answers [`PushTelemetryRequest`].
+/// An error code.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct PushTelemetryResponse {

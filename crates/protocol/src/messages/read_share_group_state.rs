@@ -1,10 +1,11 @@
-//! ReadShareGroupState (key 84, versions 0, flexible from 0):
+//! ReadShareGroupState (key 84, versions 0, flexible from 0): reads the stored state of share
+//! partitions (KIP-932).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for ReadShareGroupState.
+/// The partitions asked about.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 84, versions = 0..=0, flexible = 0.., response = ReadShareGroupStateResponse)]
 pub struct ReadShareGroupStateRequest {
@@ -26,7 +27,7 @@ pub struct PartitionData {
     pub leader_epoch: i32,
 }
 
-/// Answers [`ReadShareGroupStateRequest`].
+/// Their start offsets and states of delivery.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ReadShareGroupStateResponse {

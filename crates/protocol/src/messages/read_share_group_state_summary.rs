@@ -1,10 +1,11 @@
-//! ReadShareGroupStateSummary (key 87, versions 0, flexible from 0):
+//! ReadShareGroupStateSummary (key 87, versions 0, flexible from 0): reads how far share partitions
+//! have come, without the states of delivery (KIP-932).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for ReadShareGroupStateSummary.
+/// The partitions asked about.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 87, versions = 0..=0, flexible = 0.., response = ReadShareGroupStateSummaryResponse)]
 pub struct ReadShareGroupStateSummaryRequest {
@@ -26,7 +27,7 @@ pub struct PartitionData {
     pub leader_epoch: i32,
 }
 
-/// Answers [`ReadShareGroupStateSummaryRequest`].
+/// Their start offsets and epochs.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ReadShareGroupStateSummaryResponse {

@@ -1,10 +1,11 @@
-//! RemoveRaftVoter (key 81, versions 0, flexible from 0):
+//! RemoveRaftVoter (key 81, versions 0, flexible from 0): removes a voter from the metadata quorum
+//! (KIP-853).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for RemoveRaftVoter.
+/// The voter to remove.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 81, versions = 0..=0, flexible = 0.., response = RemoveRaftVoterResponse)]
 pub struct RemoveRaftVoterRequest {
@@ -14,7 +15,7 @@ pub struct RemoveRaftVoterRequest {
     pub voter_directory_id: Uuid,
 }
 
-/// Answers [`RemoveRaftVoterRequest`].
+/// An error code.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct RemoveRaftVoterResponse {

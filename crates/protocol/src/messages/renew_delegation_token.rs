@@ -1,4 +1,5 @@
-//! RenewDelegationToken (key 39, versions 1–2, flexible from 2):
+//! RenewDelegationToken (key 39, versions 1–2, flexible from 2): extends the life of a delegation
+//! token (KIP-48).
 //!
 //! - v2: flexible.
 
@@ -6,7 +7,7 @@ use bytes::Bytes;
 
 use crate::Message;
 
-/// Asks for RenewDelegationToken.
+/// The token and for how long.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 39, versions = 1..=2, flexible = 2.., response = RenewDelegationTokenResponse)]
 pub struct RenewDelegationTokenRequest {
@@ -14,7 +15,7 @@ pub struct RenewDelegationTokenRequest {
     pub renew_period_ms: i64,
 }
 
-/// Answers [`RenewDelegationTokenRequest`].
+/// The new time of expiry.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 1..=2, flexible = 2..)]
 pub struct RenewDelegationTokenResponse {

@@ -1,4 +1,5 @@
-//! SaslAuthenticate (key 36, versions 0–2, flexible from 2):
+//! SaslAuthenticate (key 36, versions 0–2, flexible from 2): carries the tokens of a SASL exchange
+//! (KIP-152), again and again where sessions expire (KIP-368).
 //!
 //! - v1: response adds `session_lifetime_ms`.
 //! - v2: flexible.
@@ -7,14 +8,14 @@ use bytes::Bytes;
 
 use crate::Message;
 
-/// Asks for SaslAuthenticate.
+/// A token of the client.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 36, versions = 0..=2, flexible = 2.., response = SaslAuthenticateResponse)]
 pub struct SaslAuthenticateRequest {
     pub auth_bytes: Bytes,
 }
 
-/// Answers [`SaslAuthenticateRequest`].
+/// A token of the server.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=2, flexible = 2..)]
 pub struct SaslAuthenticateResponse {

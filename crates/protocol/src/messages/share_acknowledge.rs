@@ -1,10 +1,11 @@
-//! ShareAcknowledge (key 79, versions 1, flexible from 0):
+//! ShareAcknowledge (key 79, versions 1, flexible from 0): acknowledges records of a share group
+//! (KIP-932).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for ShareAcknowledge.
+/// The acknowledgements by partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 79, versions = 1..=1, flexible = 0.., response = ShareAcknowledgeResponse)]
 pub struct ShareAcknowledgeRequest {
@@ -37,7 +38,7 @@ pub struct AcknowledgementBatch {
     pub acknowledge_types: Vec<i8>,
 }
 
-/// Answers [`ShareAcknowledgeRequest`].
+/// The outcome per partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 1..=1, flexible = 0..)]
 pub struct ShareAcknowledgeResponse {

@@ -1,11 +1,12 @@
-//! ShareFetch (key 78, versions 1, flexible from 0):
+//! ShareFetch (key 78, versions 1, flexible from 0): acquires records for a member of a share
+//! group, and acknowledges earlier ones (KIP-932).
 
 use bytes::Bytes;
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for ShareFetch.
+/// The partitions to read and the acknowledgements.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 78, versions = 1..=1, flexible = 0.., response = ShareFetchResponse)]
 pub struct ShareFetchRequest {
@@ -52,7 +53,7 @@ pub struct ForgottenTopic {
     pub partitions: Vec<i32>,
 }
 
-/// Answers [`ShareFetchRequest`].
+/// Records and which of them were acquired.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 1..=1, flexible = 0..)]
 pub struct ShareFetchResponse {

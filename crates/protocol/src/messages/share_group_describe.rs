@@ -1,10 +1,10 @@
-//! ShareGroupDescribe (key 77, versions 1, flexible from 0):
+//! ShareGroupDescribe (key 77, versions 1, flexible from 0): shows share groups (KIP-932).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for ShareGroupDescribe.
+/// The groups asked about.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 77, versions = 1..=1, flexible = 0.., response = ShareGroupDescribeResponse)]
 pub struct ShareGroupDescribeRequest {
@@ -12,7 +12,7 @@ pub struct ShareGroupDescribeRequest {
     pub include_authorized_operations: bool,
 }
 
-/// Answers [`ShareGroupDescribeRequest`].
+/// The groups with members and assignments.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 1..=1, flexible = 0..)]
 pub struct ShareGroupDescribeResponse {

@@ -1,10 +1,11 @@
-//! ShareGroupHeartbeat (key 76, versions 1, flexible from 0):
+//! ShareGroupHeartbeat (key 76, versions 1, flexible from 0): is the membership of a share group
+//! (KIP-932).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for ShareGroupHeartbeat.
+/// The member, its epoch, and what has changed.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 76, versions = 1..=1, flexible = 0.., response = ShareGroupHeartbeatResponse)]
 pub struct ShareGroupHeartbeatRequest {
@@ -15,7 +16,7 @@ pub struct ShareGroupHeartbeatRequest {
     pub subscribed_topic_names: Option<Vec<String>>,
 }
 
-/// Answers [`ShareGroupHeartbeatRequest`].
+/// The epoch, and the assignment if it has changed.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 1..=1, flexible = 0..)]
 pub struct ShareGroupHeartbeatResponse {

@@ -1,9 +1,10 @@
-//! StreamsGroupDescribe (key 89, versions 0, flexible from 0):
-//! Version 0 is not stable in Kafka 4.1 and is not offered unless asked for.
+//! StreamsGroupDescribe (key 89, versions 0, flexible from 0): shows streams groups (KIP-1071).
+//!
+//! Version 0 is not stable in Kafka 4.1, to be offered only where unstable versions are enabled.
 
 use crate::Message;
 
-/// Asks for StreamsGroupDescribe.
+/// The groups asked about.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 89, versions = 0..=0, flexible = 0.., response = StreamsGroupDescribeResponse)]
 pub struct StreamsGroupDescribeRequest {
@@ -11,7 +12,7 @@ pub struct StreamsGroupDescribeRequest {
     pub include_authorized_operations: bool,
 }
 
-/// Answers [`StreamsGroupDescribeRequest`].
+/// The groups with members, tasks and topology.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct StreamsGroupDescribeResponse {

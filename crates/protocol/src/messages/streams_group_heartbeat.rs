@@ -1,9 +1,11 @@
-//! StreamsGroupHeartbeat (key 88, versions 0, flexible from 0):
-//! Version 0 is not stable in Kafka 4.1 and is not offered unless asked for.
+//! StreamsGroupHeartbeat (key 88, versions 0, flexible from 0): is the membership of a streams
+//! group, tasks and topology included (KIP-1071).
+//!
+//! Version 0 is not stable in Kafka 4.1, to be offered only where unstable versions are enabled.
 
 use crate::Message;
 
-/// Asks for StreamsGroupHeartbeat.
+/// The member, its tasks, and what has changed.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 88, versions = 0..=0, flexible = 0.., response = StreamsGroupHeartbeatResponse)]
 pub struct StreamsGroupHeartbeatRequest {
@@ -92,7 +94,7 @@ pub struct TaskOffset {
     pub offset: i64,
 }
 
-/// Answers [`StreamsGroupHeartbeatRequest`].
+/// The epoch, and the tasks if they have changed.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct StreamsGroupHeartbeatResponse {

@@ -1,7 +1,8 @@
-//! SyncGroup (key 14, versions 0–5, flexible from 4):
+//! SyncGroup (key 14, versions 0–5, flexible from 4): spreads the assignments that the leader of a
+//! classic group has made.
 //!
 //! - v1: response adds `throttle_time_ms`.
-//! - v2: no change of layout.
+//! - v2: same layout; the broker answers before it throttles (KIP-219).
 //! - v3: request adds `group_instance_id`.
 //! - v4: flexible (KIP-559).
 //! - v5: request adds `protocol_type`, `protocol_name`; response adds `protocol_type`,
@@ -11,7 +12,7 @@ use bytes::Bytes;
 
 use crate::Message;
 
-/// Asks for SyncGroup.
+/// The assignments if the member leads, else none.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 14, versions = 0..=5, flexible = 4.., response = SyncGroupResponse)]
 pub struct SyncGroupRequest {
@@ -36,7 +37,7 @@ pub struct SyncGroupRequestAssignment {
     pub assignment: Bytes,
 }
 
-/// Answers [`SyncGroupRequest`].
+/// The assignment of the member that asked.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=5, flexible = 4..)]
 pub struct SyncGroupResponse {

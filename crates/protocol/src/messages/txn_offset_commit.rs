@@ -1,14 +1,15 @@
-//! TxnOffsetCommit (key 28, versions 0–5, flexible from 3):
+//! TxnOffsetCommit (key 28, versions 0–5, flexible from 3): stores offsets of a group that count
+//! once the transaction commits (KIP-98, KIP-447).
 //!
-//! - v1: no change of layout.
+//! - v1: same layout; the broker answers before it throttles (KIP-219).
 //! - v2: request adds `committed_leader_epoch`.
 //! - v3: request adds `generation_id`, `member_id`, `group_instance_id`; flexible.
-//! - v4: no change of layout (KIP-890).
-//! - v5: no change of layout (KIP-890).
+//! - v4: same layout; may answer TRANSACTION_ABORTABLE (KIP-890).
+//! - v5: same layout; adds the group to the transaction by itself (KIP-890).
 
 use crate::Message;
 
-/// Asks for TxnOffsetCommit.
+/// The offsets to store.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 28, versions = 0..=5, flexible = 3.., response = TxnOffsetCommitResponse)]
 pub struct TxnOffsetCommitRequest {
@@ -46,7 +47,7 @@ pub struct TxnOffsetCommitRequestPartition {
     pub committed_metadata: Option<String>,
 }
 
-/// Answers [`TxnOffsetCommitRequest`].
+/// One error code per partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=5, flexible = 3..)]
 pub struct TxnOffsetCommitResponse {

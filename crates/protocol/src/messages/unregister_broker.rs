@@ -1,15 +1,16 @@
-//! UnregisterBroker (key 64, versions 0, flexible from 0):
+//! UnregisterBroker (key 64, versions 0, flexible from 0): removes the registration of a broker
+//! that is gone (KIP-631).
 
 use crate::Message;
 
-/// Asks for UnregisterBroker.
+/// The broker to forget.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 64, versions = 0..=0, flexible = 0.., response = UnregisterBrokerResponse)]
 pub struct UnregisterBrokerRequest {
     pub broker_id: i32,
 }
 
-/// Answers [`UnregisterBrokerRequest`].
+/// An error code.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct UnregisterBrokerResponse {

@@ -1,11 +1,12 @@
-//! UpdateFeatures (key 57, versions 0–2, flexible from 0):
+//! UpdateFeatures (key 57, versions 0–2, flexible from 0): finalizes feature levels of the cluster
+//! (KIP-584).
 //!
 //! - v1: request adds `upgrade_type`, `validate_only` and drops `allow_downgrade`.
 //! - v2: response drops `results`.
 
 use crate::Message;
 
-/// Asks for UpdateFeatures.
+/// The levels wanted.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 57, versions = 0..=2, flexible = 0.., response = UpdateFeaturesResponse)]
 pub struct UpdateFeaturesRequest {
@@ -28,7 +29,7 @@ pub struct FeatureUpdateKey {
     pub upgrade_type: i8,
 }
 
-/// Answers [`UpdateFeaturesRequest`].
+/// The outcome per feature.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=2, flexible = 0..)]
 pub struct UpdateFeaturesResponse {

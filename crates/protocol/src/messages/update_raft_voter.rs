@@ -1,10 +1,11 @@
-//! UpdateRaftVoter (key 82, versions 0, flexible from 0):
+//! UpdateRaftVoter (key 82, versions 0, flexible from 0): updates listeners and versions of a
+//! voter; sent by the voter itself (KIP-853).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for UpdateRaftVoter.
+/// The voter as it is now.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 82, versions = 0..=0, flexible = 0.., response = UpdateRaftVoterResponse)]
 pub struct UpdateRaftVoterRequest {
@@ -32,7 +33,7 @@ pub struct KRaftVersionFeature {
     pub max_supported_version: i16,
 }
 
-/// Answers [`UpdateRaftVoterRequest`].
+/// An error code.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct UpdateRaftVoterResponse {

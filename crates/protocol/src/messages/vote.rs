@@ -1,4 +1,5 @@
-//! Vote (key 52, versions 0–2, flexible from 0):
+//! Vote (key 52, versions 0–2, flexible from 0): asks for a vote in the election of the metadata
+//! leader (KIP-595), or whether it would be given (KIP-996).
 //!
 //! - v1: request adds `voter_id`, `replica_directory_id`, `voter_directory_id`; response adds
 //!   `node_endpoints` (KIP-853).
@@ -8,7 +9,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for Vote.
+/// The candidate and the end of its log.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 52, versions = 0..=2, flexible = 0.., response = VoteResponse)]
 pub struct VoteRequest {
@@ -45,7 +46,7 @@ pub struct RequestPartitionData {
     pub pre_vote: bool,
 }
 
-/// Answers [`VoteRequest`].
+/// Whether the vote is given.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=2, flexible = 0..)]
 pub struct VoteResponse {

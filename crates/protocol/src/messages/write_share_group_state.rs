@@ -1,10 +1,11 @@
-//! WriteShareGroupState (key 85, versions 0, flexible from 0):
+//! WriteShareGroupState (key 85, versions 0, flexible from 0): updates the stored state of share
+//! partitions (KIP-932).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// Asks for WriteShareGroupState.
+/// The changes by partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 85, versions = 0..=0, flexible = 0.., response = WriteShareGroupStateResponse)]
 pub struct WriteShareGroupStateRequest {
@@ -38,7 +39,7 @@ pub struct StateBatch {
     pub delivery_count: i16,
 }
 
-/// Answers [`WriteShareGroupStateRequest`].
+/// The outcome per partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct WriteShareGroupStateResponse {

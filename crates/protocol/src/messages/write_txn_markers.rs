@@ -1,8 +1,9 @@
-//! WriteTxnMarkers (key 27, versions 1, flexible from 1):
+//! WriteTxnMarkers (key 27, versions 1, flexible from 1): writes the outcome of transactions into
+//! the logs they touched; sent by transaction coordinators to leaders (KIP-98).
 
 use crate::Message;
 
-/// Asks for WriteTxnMarkers.
+/// The markers to write.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(key = 27, versions = 1..=1, flexible = 1.., response = WriteTxnMarkersResponse)]
 pub struct WriteTxnMarkersRequest {
@@ -26,7 +27,7 @@ pub struct WritableTxnMarkerTopic {
     pub partition_indexes: Vec<i32>,
 }
 
-/// Answers [`WriteTxnMarkersRequest`].
+/// One error code per partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 1..=1, flexible = 1..)]
 pub struct WriteTxnMarkersResponse {

@@ -1,8 +1,8 @@
-//! DefaultPrincipalData (versions 0, flexible from 0):
+//! DefaultPrincipalData (versions 0, flexible from 0): a principal, as it travels in an Envelope.
 
 use crate::Message;
 
-/// DefaultPrincipalData
+/// A principal, as it travels in an Envelope.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct DefaultPrincipalData {

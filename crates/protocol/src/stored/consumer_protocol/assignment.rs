@@ -1,4 +1,5 @@
-//! ConsumerProtocolAssignment (versions 0–3, never flexible):
+//! ConsumerProtocolAssignment (versions 0–3, never flexible): the partitions that the leader of a
+//! group gives to a member.
 //!
 //! - v1–3: no change of layout.
 
@@ -6,7 +7,7 @@ use bytes::Bytes;
 
 use crate::Message;
 
-/// ConsumerProtocolAssignment
+/// The partitions that the leader of a group gives to a member.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=3)]
 pub struct ConsumerProtocolAssignment {

@@ -1,4 +1,6 @@
-//! ConsumerProtocolSubscription (versions 0–3, never flexible):
+//! ConsumerProtocolSubscription (versions 0–3, never flexible): what a consumer wants to read and
+//! what it owns, for the leader of its group. Version 1 brought cooperative rebalancing (KIP-429),
+//! 2 the generation, 3 the rack (KIP-881).
 //!
 //! - v1: adds `owned_partitions`.
 //! - v2: adds `generation_id`.
@@ -8,7 +10,8 @@ use bytes::Bytes;
 
 use crate::Message;
 
-/// ConsumerProtocolSubscription
+/// What a consumer wants to read and what it owns, for the leader of its group. Version 1 brought
+/// cooperative rebalancing (KIP-429), 2 the generation, 3 the rack (KIP-881).
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=3)]
 pub struct ConsumerProtocolSubscription {

@@ -1,4 +1,5 @@
-//! ConsumerGroupCurrentMemberAssignment (record type 8, value versions 0, flexible from 0):
+//! ConsumerGroupCurrentMemberAssignment (record type 8, value versions 0, flexible from 0): what a
+//! member of a consumer group owns now, and what it is giving up.
 
 use kalda_model::Uuid;
 
@@ -12,7 +13,7 @@ pub struct ConsumerGroupCurrentMemberAssignmentKey {
     pub member_id: String,
 }
 
-/// The value of a ConsumerGroupCurrentMemberAssignment record.
+/// What a member of a consumer group owns now, and what it is giving up.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ConsumerGroupCurrentMemberAssignmentValue {

@@ -1,4 +1,5 @@
-//! ConsumerGroupMemberMetadata (record type 5, value versions 0, flexible from 0):
+//! ConsumerGroupMemberMetadata (record type 5, value versions 0, flexible from 0): a member of a
+//! consumer group and what it subscribes to.
 
 use bytes::Bytes;
 
@@ -12,7 +13,7 @@ pub struct ConsumerGroupMemberMetadataKey {
     pub member_id: String,
 }
 
-/// The value of a ConsumerGroupMemberMetadata record.
+/// A member of a consumer group and what it subscribes to.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ConsumerGroupMemberMetadataValue {

@@ -1,4 +1,5 @@
-//! ConsumerGroupMetadata (record type 3, value versions 0, flexible from 0):
+//! ConsumerGroupMetadata (record type 3, value versions 0, flexible from 0): a consumer group of
+//! the new protocol and its epoch (KIP-848).
 
 use crate::Message;
 
@@ -9,7 +10,7 @@ pub struct ConsumerGroupMetadataKey {
     pub group_id: String,
 }
 
-/// The value of a ConsumerGroupMetadata record.
+/// A consumer group of the new protocol and its epoch (KIP-848).
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ConsumerGroupMetadataValue {

@@ -1,4 +1,5 @@
-//! ConsumerGroupPartitionMetadata (record type 4, value versions 0, flexible from 0):
+//! ConsumerGroupPartitionMetadata (record type 4, value versions 0, flexible from 0): the
+//! partitions that a consumer group knew of. Read and deleted only; a hash took its place.
 
 use kalda_model::Uuid;
 
@@ -11,7 +12,7 @@ pub struct ConsumerGroupPartitionMetadataKey {
     pub group_id: String,
 }
 
-/// The value of a ConsumerGroupPartitionMetadata record.
+/// The partitions that a consumer group knew of. Read and deleted only; a hash took its place.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ConsumerGroupPartitionMetadataValue {

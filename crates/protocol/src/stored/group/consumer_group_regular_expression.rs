@@ -1,4 +1,5 @@
-//! ConsumerGroupRegularExpression (record type 16, value versions 0, flexible from 0):
+//! ConsumerGroupRegularExpression (record type 16, value versions 0, flexible from 0): the topics
+//! that a regular expression stands for in a consumer group.
 
 use crate::Message;
 
@@ -10,7 +11,7 @@ pub struct ConsumerGroupRegularExpressionKey {
     pub regular_expression: String,
 }
 
-/// The value of a ConsumerGroupRegularExpression record.
+/// The topics that a regular expression stands for in a consumer group.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ConsumerGroupRegularExpressionValue {

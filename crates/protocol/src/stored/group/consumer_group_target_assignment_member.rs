@@ -1,4 +1,5 @@
-//! ConsumerGroupTargetAssignmentMember (record type 7, value versions 0, flexible from 0):
+//! ConsumerGroupTargetAssignmentMember (record type 7, value versions 0, flexible from 0): what a
+//! member of a consumer group is to own in the end.
 
 use kalda_model::Uuid;
 
@@ -12,7 +13,7 @@ pub struct ConsumerGroupTargetAssignmentMemberKey {
     pub member_id: String,
 }
 
-/// The value of a ConsumerGroupTargetAssignmentMember record.
+/// What a member of a consumer group is to own in the end.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ConsumerGroupTargetAssignmentMemberValue {

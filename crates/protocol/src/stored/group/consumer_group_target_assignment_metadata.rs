@@ -1,4 +1,5 @@
-//! ConsumerGroupTargetAssignmentMetadata (record type 6, value versions 0, flexible from 0):
+//! ConsumerGroupTargetAssignmentMetadata (record type 6, value versions 0, flexible from 0): the
+//! epoch of the assignment that a consumer group is moving to.
 
 use crate::Message;
 
@@ -9,7 +10,7 @@ pub struct ConsumerGroupTargetAssignmentMetadataKey {
     pub group_id: String,
 }
 
-/// The value of a ConsumerGroupTargetAssignmentMetadata record.
+/// The epoch of the assignment that a consumer group is moving to.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ConsumerGroupTargetAssignmentMetadataValue {

@@ -1,4 +1,5 @@
-//! GroupMetadata (record type 2, value versions 0–4, flexible from 4):
+//! GroupMetadata (record type 2, value versions 0–4, flexible from 4): a classic group with its
+//! members and their assignments.
 //!
 //! - v1: adds `rebalance_timeout`.
 //! - v2: adds `current_state_timestamp`.
@@ -16,7 +17,7 @@ pub struct GroupMetadataKey {
     pub group: String,
 }
 
-/// The value of a GroupMetadata record.
+/// A classic group with its members and their assignments.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=4, flexible = 4..)]
 pub struct GroupMetadataValue {

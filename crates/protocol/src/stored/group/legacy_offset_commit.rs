@@ -1,4 +1,5 @@
-//! LegacyOffsetCommit (record type 0, value versions 0, never flexible):
+//! LegacyOffsetCommit (record type 0, value versions 0, never flexible): a committed offset under
+//! the oldest form of its key, read but no longer written.
 
 use crate::Message;
 
@@ -11,7 +12,7 @@ pub struct LegacyOffsetCommitKey {
     pub partition: i32,
 }
 
-/// The value of a LegacyOffsetCommit record.
+/// A committed offset under the oldest form of its key, read but no longer written.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0)]
 pub struct LegacyOffsetCommitValue {

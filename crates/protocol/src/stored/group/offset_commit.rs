@@ -1,9 +1,11 @@
-//! OffsetCommit (record type 1, value versions 0–4, flexible from 4):
+//! OffsetCommit (record type 1, value versions 0–4, flexible from 4): a committed offset. Version 1
+//! is written where the commit carries its own expiry.
 //!
 //! - v1: adds `expire_timestamp`.
 //! - v2: drops `expire_timestamp`.
 //! - v3: adds `leader_epoch`.
-//! - v4: adds `topic_id`; flexible (KIP-915).
+//! - v4: adds `topic_id`; same layout; the broker answers before it throttles (KIP-219); flexible
+//!   (KIP-915).
 
 use kalda_model::Uuid;
 
@@ -18,7 +20,7 @@ pub struct OffsetCommitKey {
     pub partition: i32,
 }
 
-/// The value of a OffsetCommit record.
+/// A committed offset. Version 1 is written where the commit carries its own expiry.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=4, flexible = 4..)]
 pub struct OffsetCommitValue {

@@ -1,4 +1,5 @@
-//! ShareGroupCurrentMemberAssignment (record type 14, value versions 0, flexible from 0):
+//! ShareGroupCurrentMemberAssignment (record type 14, value versions 0, flexible from 0): what a
+//! member of a share group reads now.
 
 use kalda_model::Uuid;
 
@@ -12,7 +13,7 @@ pub struct ShareGroupCurrentMemberAssignmentKey {
     pub member_id: String,
 }
 
-/// The value of a ShareGroupCurrentMemberAssignment record.
+/// What a member of a share group reads now.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ShareGroupCurrentMemberAssignmentValue {

@@ -1,4 +1,5 @@
-//! ShareGroupMemberMetadata (record type 10, value versions 0, flexible from 0):
+//! ShareGroupMemberMetadata (record type 10, value versions 0, flexible from 0): a member of a
+//! share group (KIP-932).
 
 use crate::Message;
 
@@ -10,7 +11,7 @@ pub struct ShareGroupMemberMetadataKey {
     pub member_id: String,
 }
 
-/// The value of a ShareGroupMemberMetadata record.
+/// A member of a share group (KIP-932).
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ShareGroupMemberMetadataValue {

@@ -1,4 +1,5 @@
-//! ShareGroupMetadata (record type 11, value versions 0, flexible from 0):
+//! ShareGroupMetadata (record type 11, value versions 0, flexible from 0): a share group and its
+//! epoch (KIP-932).
 
 use crate::Message;
 
@@ -9,7 +10,7 @@ pub struct ShareGroupMetadataKey {
     pub group_id: String,
 }
 
-/// The value of a ShareGroupMetadata record.
+/// A share group and its epoch (KIP-932).
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ShareGroupMetadataValue {

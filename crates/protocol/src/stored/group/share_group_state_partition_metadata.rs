@@ -1,4 +1,5 @@
-//! ShareGroupStatePartitionMetadata (record type 15, value versions 0, flexible from 0):
+//! ShareGroupStatePartitionMetadata (record type 15, value versions 0, flexible from 0): which
+//! share partitions have stored state, are getting it or losing it.
 
 use kalda_model::Uuid;
 
@@ -11,7 +12,7 @@ pub struct ShareGroupStatePartitionMetadataKey {
     pub group_id: String,
 }
 
-/// The value of a ShareGroupStatePartitionMetadata record.
+/// Which share partitions have stored state, are getting it or losing it.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ShareGroupStatePartitionMetadataValue {

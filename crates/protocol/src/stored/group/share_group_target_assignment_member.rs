@@ -1,4 +1,5 @@
-//! ShareGroupTargetAssignmentMember (record type 13, value versions 0, flexible from 0):
+//! ShareGroupTargetAssignmentMember (record type 13, value versions 0, flexible from 0): what a
+//! member of a share group is to read in the end.
 
 use kalda_model::Uuid;
 
@@ -12,7 +13,7 @@ pub struct ShareGroupTargetAssignmentMemberKey {
     pub member_id: String,
 }
 
-/// The value of a ShareGroupTargetAssignmentMember record.
+/// What a member of a share group is to read in the end.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ShareGroupTargetAssignmentMemberValue {

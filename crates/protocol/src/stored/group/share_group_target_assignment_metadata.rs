@@ -1,4 +1,5 @@
-//! ShareGroupTargetAssignmentMetadata (record type 12, value versions 0, flexible from 0):
+//! ShareGroupTargetAssignmentMetadata (record type 12, value versions 0, flexible from 0): the
+//! epoch of the assignment that a share group is moving to.
 
 use crate::Message;
 
@@ -9,7 +10,7 @@ pub struct ShareGroupTargetAssignmentMetadataKey {
     pub group_id: String,
 }
 
-/// The value of a ShareGroupTargetAssignmentMetadata record.
+/// The epoch of the assignment that a share group is moving to.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ShareGroupTargetAssignmentMetadataValue {

@@ -1,4 +1,5 @@
-//! StreamsGroupCurrentMemberAssignment (record type 22, value versions 0, flexible from 0):
+//! StreamsGroupCurrentMemberAssignment (record type 22, value versions 0, flexible from 0): the
+//! tasks that a member of a streams group owns now, and those it is giving up.
 
 use crate::Message;
 
@@ -10,7 +11,7 @@ pub struct StreamsGroupCurrentMemberAssignmentKey {
     pub member_id: String,
 }
 
-/// The value of a StreamsGroupCurrentMemberAssignment record.
+/// The tasks that a member of a streams group owns now, and those it is giving up.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct StreamsGroupCurrentMemberAssignmentValue {

@@ -1,4 +1,5 @@
-//! StreamsGroupMemberMetadata (record type 19, value versions 0, flexible from 0):
+//! StreamsGroupMemberMetadata (record type 19, value versions 0, flexible from 0): a member of a
+//! streams group.
 
 use crate::Message;
 
@@ -10,7 +11,7 @@ pub struct StreamsGroupMemberMetadataKey {
     pub member_id: String,
 }
 
-/// The value of a StreamsGroupMemberMetadata record.
+/// A member of a streams group.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct StreamsGroupMemberMetadataValue {

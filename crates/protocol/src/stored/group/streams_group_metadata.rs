@@ -1,4 +1,5 @@
-//! StreamsGroupMetadata (record type 17, value versions 0, flexible from 0):
+//! StreamsGroupMetadata (record type 17, value versions 0, flexible from 0): a streams group and
+//! its epoch (KIP-1071).
 
 use crate::Message;
 
@@ -9,7 +10,7 @@ pub struct StreamsGroupMetadataKey {
     pub group_id: String,
 }
 
-/// The value of a StreamsGroupMetadata record.
+/// A streams group and its epoch (KIP-1071).
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct StreamsGroupMetadataValue {

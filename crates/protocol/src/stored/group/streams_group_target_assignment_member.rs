@@ -1,4 +1,5 @@
-//! StreamsGroupTargetAssignmentMember (record type 21, value versions 0, flexible from 0):
+//! StreamsGroupTargetAssignmentMember (record type 21, value versions 0, flexible from 0): the
+//! tasks that a member of a streams group is to own in the end.
 
 use crate::Message;
 
@@ -10,7 +11,7 @@ pub struct StreamsGroupTargetAssignmentMemberKey {
     pub member_id: String,
 }
 
-/// The value of a StreamsGroupTargetAssignmentMember record.
+/// The tasks that a member of a streams group is to own in the end.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct StreamsGroupTargetAssignmentMemberValue {

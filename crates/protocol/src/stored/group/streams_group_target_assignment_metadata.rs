@@ -1,4 +1,5 @@
-//! StreamsGroupTargetAssignmentMetadata (record type 20, value versions 0, flexible from 0):
+//! StreamsGroupTargetAssignmentMetadata (record type 20, value versions 0, flexible from 0): the
+//! epoch of the assignment that a streams group is moving to.
 
 use crate::Message;
 
@@ -9,7 +10,7 @@ pub struct StreamsGroupTargetAssignmentMetadataKey {
     pub group_id: String,
 }
 
-/// The value of a StreamsGroupTargetAssignmentMetadata record.
+/// The epoch of the assignment that a streams group is moving to.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct StreamsGroupTargetAssignmentMetadataValue {

@@ -1,4 +1,5 @@
-//! StreamsGroupTopology (record type 23, value versions 0, flexible from 0):
+//! StreamsGroupTopology (record type 23, value versions 0, flexible from 0): the topology of a
+//! streams group.
 
 use crate::Message;
 
@@ -9,7 +10,7 @@ pub struct StreamsGroupTopologyKey {
     pub group_id: String,
 }
 
-/// The value of a StreamsGroupTopology record.
+/// The topology of a streams group.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct StreamsGroupTopologyValue {

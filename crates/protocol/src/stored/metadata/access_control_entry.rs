@@ -1,10 +1,10 @@
-//! AccessControlEntryRecord (metadata record 18, versions 0):
+//! AccessControlEntryRecord (metadata record 18, versions 0): an access rule was created (KIP-801).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// AccessControlEntryRecord
+/// An access rule was created (KIP-801).
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct AccessControlEntryRecord {

@@ -1,4 +1,5 @@
-//! BrokerRegistrationChangeRecord (metadata record 17, versions 0–2):
+//! BrokerRegistrationChangeRecord (metadata record 17, versions 0–2): a registered broker was
+//! fenced, unfenced, is shutting down, or has other log directories.
 //!
 //! - v1: adds `in_controlled_shutdown`.
 //! - v2: adds `log_dirs`.
@@ -7,7 +8,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// BrokerRegistrationChangeRecord
+/// A registered broker was fenced, unfenced, is shutting down, or has other log directories.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=2, flexible = 0..)]
 pub struct BrokerRegistrationChangeRecord {

@@ -1,8 +1,8 @@
-//! ClientQuotaRecord (metadata record 14, versions 0):
+//! ClientQuotaRecord (metadata record 14, versions 0): a quota was set or removed (KIP-546).
 
 use crate::Message;
 
-/// ClientQuotaRecord
+/// A quota was set or removed (KIP-546).
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ClientQuotaRecord {

@@ -1,8 +1,9 @@
-//! ConfigRecord (metadata record 4, versions 0):
+//! ConfigRecord (metadata record 4, versions 0): a config of a resource was set, or with null
+//! removed.
 
 use crate::Message;
 
-/// ConfigRecord
+/// A config of a resource was set, or with null removed.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ConfigRecord {

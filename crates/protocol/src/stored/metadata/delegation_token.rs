@@ -1,8 +1,9 @@
-//! DelegationTokenRecord (metadata record 10, versions 0):
+//! DelegationTokenRecord (metadata record 10, versions 0): a delegation token was created or
+//! renewed (KIP-48, KIP-900).
 
 use crate::Message;
 
-/// DelegationTokenRecord
+/// A delegation token was created or renewed (KIP-48, KIP-900).
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct DelegationTokenRecord {

@@ -1,8 +1,9 @@
-//! FenceBrokerRecord (metadata record 7, versions 0):
+//! FenceBrokerRecord (metadata record 7, versions 0): a broker was fenced. Only replayed;
+//! BrokerRegistrationChangeRecord took its place.
 
 use crate::Message;
 
-/// FenceBrokerRecord
+/// A broker was fenced. Only replayed; BrokerRegistrationChangeRecord took its place.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct FenceBrokerRecord {

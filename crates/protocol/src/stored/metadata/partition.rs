@@ -1,4 +1,4 @@
-//! PartitionRecord (metadata record 3, versions 0–2):
+//! PartitionRecord (metadata record 3, versions 0–2): a partition exists, with all its state.
 //!
 //! - v1: adds `directories` (KIP-858).
 //! - v2: adds `eligible_leader_replicas`, `last_known_elr` (KIP-966).
@@ -7,7 +7,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// PartitionRecord
+/// A partition exists, with all its state.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=2, flexible = 0..)]
 pub struct PartitionRecord {

@@ -1,4 +1,5 @@
-//! PartitionChangeRecord (metadata record 5, versions 0–2):
+//! PartitionChangeRecord (metadata record 5, versions 0–2): something of a partition changed. What
+//! is null, or -2 for the leader, stays.
 //!
 //! - v1: adds `directories` (KIP-858).
 //! - v2: adds `eligible_leader_replicas`, `last_known_elr` (KIP-966).
@@ -7,7 +8,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// PartitionChangeRecord
+/// Something of a partition changed. What is null, or -2 for the leader, stays.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=2, flexible = 0..)]
 pub struct PartitionChangeRecord {

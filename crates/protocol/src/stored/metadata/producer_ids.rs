@@ -1,8 +1,9 @@
-//! ProducerIdsRecord (metadata record 15, versions 0):
+//! ProducerIdsRecord (metadata record 15, versions 0): producer ids below `next_producer_id` are
+//! handed out (KIP-730).
 
 use crate::Message;
 
-/// ProducerIdsRecord
+/// Producer ids below `next_producer_id` are handed out (KIP-730).
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ProducerIdsRecord {

@@ -1,4 +1,5 @@
-//! RegisterBrokerRecord (metadata record 0, versions 0–3):
+//! RegisterBrokerRecord (metadata record 0, versions 0–3): a broker has registered, with the epoch
+//! it got.
 //!
 //! - v1: adds `in_controlled_shutdown`.
 //! - v2: adds `is_migrating_zk_broker`.
@@ -8,7 +9,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// RegisterBrokerRecord
+/// A broker has registered, with the epoch it got.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=3, flexible = 0..)]
 pub struct RegisterBrokerRecord {

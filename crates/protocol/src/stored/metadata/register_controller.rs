@@ -1,10 +1,11 @@
-//! RegisterControllerRecord (metadata record 27, versions 0):
+//! RegisterControllerRecord (metadata record 27, versions 0): a controller has registered
+//! (KIP-919).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// RegisterControllerRecord
+/// A controller has registered (KIP-919).
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct RegisterControllerRecord {

@@ -1,8 +1,8 @@
-//! RemoveDelegationTokenRecord (metadata record 26, versions 0):
+//! RemoveDelegationTokenRecord (metadata record 26, versions 0): a delegation token was removed.
 
 use crate::Message;
 
-/// RemoveDelegationTokenRecord
+/// A delegation token was removed.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct RemoveDelegationTokenRecord {

@@ -1,10 +1,10 @@
-//! RemoveTopicRecord (metadata record 9, versions 0):
+//! RemoveTopicRecord (metadata record 9, versions 0): a topic was deleted, with its partitions.
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// RemoveTopicRecord
+/// A topic was deleted, with its partitions.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct RemoveTopicRecord {

@@ -1,8 +1,9 @@
-//! RemoveUserScramCredentialRecord (metadata record 22, versions 0):
+//! RemoveUserScramCredentialRecord (metadata record 22, versions 0): a SCRAM credential was
+//! removed.
 
 use crate::Message;
 
-/// RemoveUserScramCredentialRecord
+/// A SCRAM credential was removed.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct RemoveUserScramCredentialRecord {

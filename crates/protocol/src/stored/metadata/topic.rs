@@ -1,10 +1,10 @@
-//! TopicRecord (metadata record 2, versions 0):
+//! TopicRecord (metadata record 2, versions 0): a topic exists.
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// TopicRecord
+/// A topic exists.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct TopicRecord {

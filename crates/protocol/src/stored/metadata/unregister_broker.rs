@@ -1,8 +1,8 @@
-//! UnregisterBrokerRecord (metadata record 1, versions 0):
+//! UnregisterBrokerRecord (metadata record 1, versions 0): a broker is gone for good.
 
 use crate::Message;
 
-/// UnregisterBrokerRecord
+/// A broker is gone for good.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct UnregisterBrokerRecord {

@@ -1,10 +1,11 @@
-//! UserScramCredentialRecord (metadata record 11, versions 0):
+//! UserScramCredentialRecord (metadata record 11, versions 0): a SCRAM credential was set (KIP-554,
+//! KIP-900).
 
 use bytes::Bytes;
 
 use crate::Message;
 
-/// UserScramCredentialRecord
+/// A SCRAM credential was set (KIP-554, KIP-900).
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct UserScramCredentialRecord {

@@ -1,8 +1,8 @@
-//! KRaftVersionRecord (versions 0, flexible from 0):
+//! KRaftVersionRecord (versions 0, flexible from 0): the finalized `kraft.version` (KIP-853).
 
 use crate::Message;
 
-/// KRaftVersionRecord
+/// The finalized `kraft.version` (KIP-853).
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct KRaftVersionRecord {

@@ -1,4 +1,5 @@
-//! LeaderChangeMessage (versions 0–1, flexible from 0):
+//! LeaderChangeMessage (versions 0–1, flexible from 0): who leads the epoch that this record opens
+//! (KIP-595).
 //!
 //! - v1: adds `voter_directory_id` (KIP-853).
 
@@ -6,7 +7,7 @@ use kalda_model::Uuid;
 
 use crate::Message;
 
-/// LeaderChangeMessage
+/// Who leads the epoch that this record opens (KIP-595).
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=1, flexible = 0..)]
 pub struct LeaderChangeMessage {

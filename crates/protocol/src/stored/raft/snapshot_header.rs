@@ -1,8 +1,8 @@
-//! SnapshotHeaderRecord (versions 0, flexible from 0):
+//! SnapshotHeaderRecord (versions 0, flexible from 0): the opening of a snapshot (KIP-630).
 
 use crate::Message;
 
-/// SnapshotHeaderRecord
+/// The opening of a snapshot (KIP-630).
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct SnapshotHeaderRecord {

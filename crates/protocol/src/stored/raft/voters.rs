@@ -1,10 +1,11 @@
-//! VotersRecord (versions 0, flexible from 0):
+//! VotersRecord (versions 0, flexible from 0): the voters of the metadata quorum and how to reach
+//! them (KIP-853).
 
 use kalda_model::Uuid;
 
 use crate::Message;
 
-/// VotersRecord
+/// The voters of the metadata quorum and how to reach them (KIP-853).
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct VotersRecord {

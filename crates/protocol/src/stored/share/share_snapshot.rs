@@ -1,4 +1,5 @@
-//! ShareSnapshot (record type 0, value versions 0, flexible from 0):
+//! ShareSnapshot (record type 0, value versions 0, flexible from 0): all of the state of a share
+//! partition.
 
 use kalda_model::Uuid;
 
@@ -13,7 +14,7 @@ pub struct ShareSnapshotKey {
     pub partition: i32,
 }
 
-/// The value of a ShareSnapshot record.
+/// All of the state of a share partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ShareSnapshotValue {

@@ -1,4 +1,5 @@
-//! ShareUpdate (record type 1, value versions 0, flexible from 0):
+//! ShareUpdate (record type 1, value versions 0, flexible from 0): what changed in a share
+//! partition since its snapshot.
 
 use kalda_model::Uuid;
 
@@ -13,7 +14,7 @@ pub struct ShareUpdateKey {
     pub partition: i32,
 }
 
-/// The value of a ShareUpdate record.
+/// What changed in a share partition since its snapshot.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0, flexible = 0..)]
 pub struct ShareUpdateValue {

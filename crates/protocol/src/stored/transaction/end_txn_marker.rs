@@ -1,8 +1,9 @@
-//! EndTxnMarker (versions 0, never flexible):
+//! EndTxnMarker (versions 0, never flexible): the value of the control record that ends a
+//! transaction in a partition; its key says how.
 
 use crate::Message;
 
-/// EndTxnMarker
+/// The value of the control record that ends a transaction in a partition; its key says how.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=0)]
 pub struct EndTxnMarker {

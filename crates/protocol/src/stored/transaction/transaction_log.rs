@@ -1,4 +1,5 @@
-//! TransactionLog (record type 0, value versions 0–1, flexible from 1):
+//! TransactionLog (record type 0, value versions 0–1, flexible from 1): the state of a
+//! transactional id. Version 1 is written from transaction version 1 on (KIP-890).
 //!
 //! - v1: adds `previous_producer_id`, `next_producer_id`, `next_producer_epoch`,
 //!   `client_transaction_version`; flexible (KIP-915).
@@ -12,7 +13,7 @@ pub struct TransactionLogKey {
     pub transactional_id: String,
 }
 
-/// The value of a TransactionLog record.
+/// The state of a transactional id. Version 1 is written from transaction version 1 on (KIP-890).
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=1, flexible = 1..)]
 pub struct TransactionLogValue {
