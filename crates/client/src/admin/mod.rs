@@ -17,7 +17,7 @@ use crate::{Error, Result};
 
 pub use configs::{AlterOp, ConfigChange, ConfigEntry, ConfigResource, ConfigSource, ResourceType};
 pub use describe::{BrokerVersions, ClusterDescription, LogDir, LogDirReplica};
-pub use partitions::ProducerState;
+pub use partitions::{ProducerState, Reassignment};
 pub use topics::{NewTopic, PartitionDescription, TopicDescription, TopicListing, TopicRef};
 
 /// The calls that administrate. Cloning is cheap.

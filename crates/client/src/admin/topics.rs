@@ -189,6 +189,24 @@ impl Admin {
         .await
     }
 
+    /// How many partitions each of these topics has; those that are gone are left out.
+    ///
+    /// # Errors
+    /// No broker answers in time.
+    pub async fn partition_counts(&self, topics: &[String]) -> Result<BTreeMap<String, i32>> {
+        self.with_retries("describeTopics", async || {
+            self.cluster.refresh(Some(topics.to_vec()), AutoCreate::Forbidden).await?;
+            Ok(self.cluster.with_metadata(|metadata| {
+                let count = |name: &String| {
+                    let topic = metadata.topic(name)?;
+                    Some((name.clone(), topic.partition_count()))
+                };
+                topics.iter().filter_map(count).collect()
+            }))
+        })
+        .await
+    }
+
     /// One topic in detail. `partition_limit` bounds how much the broker puts in one answer.
     ///
     /// # Errors
