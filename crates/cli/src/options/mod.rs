@@ -89,6 +89,10 @@ impl Grammar {
         if call.args.is_empty() {
             return Err(self.usage(self.about));
         }
+        let is_zookeeper = |arg: &String| arg == "--zookeeper" || arg.starts_with("--zookeeper=");
+        if self.find("bootstrap-server").is_some() && call.args.iter().any(is_zookeeper) {
+            return Err(Failure::usage(without_zookeeper(call)));
+        }
         let parsed = self.parse_args(call)?;
         if parsed.has("help") {
             return Err(self.usage(self.about));
@@ -112,7 +116,7 @@ impl Grammar {
                 Some((name, value)) => (name, Some(value.to_owned())),
                 None => (word, None),
             };
-            let name = self.alias(name, call)?;
+            let name = self.alias(name);
             let Some((option, takes, ..)) = self.find(name) else {
                 return Err(self.unknown(name));
             };
@@ -146,19 +150,14 @@ impl Grammar {
         self.find(word.split_once('=').map_or(word, |(name, _)| name))
     }
 
-    /// Old names that every tool with `--bootstrap-server` still takes, or explains.
-    fn alias<'a>(&self, name: &'a str, call: &Call) -> Outcome<&'a str> {
-        if self.find(name).is_some() || self.find("bootstrap-server").is_none() {
-            return Ok(name);
+    /// The old name that every tool with `--bootstrap-server` still takes.
+    fn alias<'a>(&self, name: &'a str) -> &'a str {
+        let is_old = name == "broker-list" && self.find(name).is_none();
+        if !is_old || self.find("bootstrap-server").is_none() {
+            return name;
         }
-        match name {
-            "zookeeper" => Err(Failure::usage(without_zookeeper(call))),
-            "broker-list" => {
-                eprintln!("--broker-list is the old name of --bootstrap-server");
-                Ok("bootstrap-server")
-            }
-            other => Ok(other),
-        }
+        eprintln!("--broker-list is the old name of --bootstrap-server");
+        "bootstrap-server"
     }
 
     fn unknown(&self, name: &str) -> Failure {
