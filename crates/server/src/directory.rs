@@ -18,6 +18,8 @@ pub(crate) struct DataDirectory {
     pub(crate) storage: LogDirectory,
     pub(crate) id: DirectoryId,
     pub(crate) flusher: Flusher,
+    /// Held from the look at the partitions until their checkpoint is written.
+    pub(crate) checkpoints: Mutex<()>,
     /// The path as it was configured: what clients are shown.
     shown_path: String,
     on_offline: OnOffline,
@@ -70,6 +72,7 @@ impl DataDirectory {
             storage,
             id,
             flusher,
+            checkpoints: Mutex::new(()),
             shown_path,
             on_offline,
             relaxed: Mutex::default(),

@@ -18,20 +18,23 @@ const PARTITIONS_PER_TURN: usize = 64;
 
 /// Makes this broker be what `image` says after `changes`, then publishes it.
 pub(crate) async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
+    // A topic may be deleted and made anew by one group of decisions: its directories must be out of
+    // the way first.
+    for change in changes.topics.values() {
+        if let TopicChange::Removed(topic) = change {
+            delete_topic(broker, topic);
+        }
+    }
     let mut made = 0;
     for (id, change) in &changes.topics {
-        match change {
-            TopicChange::Removed(topic) => delete_topic(broker, topic),
-            TopicChange::Changed(indexes) => {
-                let Some(topic) = image.topics.by_id(*id) else { continue };
-                let settings = settings(broker, image, &topic.name);
-                for index in indexes {
-                    apply_partition(broker, topic, *index, &settings);
-                    made += 1;
-                    if made % PARTITIONS_PER_TURN == 0 {
-                        tokio::task::yield_now().await;
-                    }
-                }
+        let TopicChange::Changed(indexes) = change else { continue };
+        let Some(topic) = image.topics.by_id(*id) else { continue };
+        let settings = settings(broker, image, &topic.name);
+        for index in indexes {
+            apply_partition(broker, topic, *index, &settings);
+            made += 1;
+            if made % PARTITIONS_PER_TURN == 0 {
+                tokio::task::yield_now().await;
             }
         }
     }

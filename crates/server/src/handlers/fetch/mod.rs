@@ -64,12 +64,13 @@ pub(crate) async fn serve(
         Opening::Refused(error) => return Ok(encode::refusal(cx.version, error, out)?),
         Opening::Opened { session, wanted } => (session, wanted),
     };
+    let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0);
+    let max_bytes = max_bytes.min(cx.broker.limits.fetch_max_bytes);
     let read = Read {
         broker: &cx.broker,
-        max_bytes: usize::try_from(request.max_bytes)
-            .unwrap_or(0)
-            .min(cx.broker.limits.fetch_max_bytes),
-        min_bytes: usize::try_from(request.min_bytes).unwrap_or(0),
+        max_bytes,
+        // More than it may be given is not waited for.
+        min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes),
         isolation: Isolation::from_wire(request.isolation_level),
     };
     let wait_ms = u64::try_from(request.max_wait_ms).unwrap_or(0);
@@ -85,13 +86,14 @@ pub(crate) async fn serve(
         }
         let parked = ParkedFetch::new(missing_bytes);
         if read.park(&wanted, &fetched, &parked) {
+            // Taken back even if the connection is cut while it waits.
+            let _waiting = Waiting { read: &read, wanted: &wanted, parked: &parked };
             // Whatever ends the wait, the next round reads what is there.
             tokio::select! {
                 () = parked.woken() => {}
                 () = cx.broker.stopping() => {}
                 _ = tokio::time::sleep_until(deadline) => {}
             }
-            read.unpark(&wanted, &parked);
         }
         if cx.broker.is_stopping() {
             break read.once(&wanted).fetched;
@@ -99,4 +101,17 @@ pub(crate) async fn serve(
     };
     let answered = session.answer(fetched, now_ms);
     Ok(encode::response(cx.version, session.id(), &answered, out)?)
+}
+
+/// A fetch that waits at its partitions, until dropped.
+struct Waiting<'a> {
+    read: &'a Read<'a>,
+    wanted: &'a [Wanted],
+    parked: &'a Arc<ParkedFetch>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.read.unpark(self.wanted, self.parked);
+    }
 }

@@ -72,7 +72,9 @@ impl Read<'_> {
         let image = self.broker.image();
         for (want, seen) in wanted.iter().zip(seen) {
             let Ok(partition) = find(self.broker, &image, &want.topic, want.partition) else {
-                continue;
+                // It was deleted meanwhile: the client is to hear of it now.
+                self.unpark(wanted, parked);
+                return false;
             };
             if !partition.park(parked, self.isolation, &seen.records) {
                 self.unpark(wanted, parked);

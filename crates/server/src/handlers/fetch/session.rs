@@ -22,6 +22,9 @@ const NO_SESSION: i32 = -1;
 /// The session epoch that opens a session.
 const INITIAL: i32 = 0;
 
+/// First version that names topics by id.
+const TOPIC_IDS: i16 = 13;
+
 type Key = (TopicRef, i32);
 
 /// What a session's partition was told last.
@@ -42,6 +45,8 @@ struct Remembered {
 struct Session {
     /// The epoch that the next request must carry.
     next_epoch: i32,
+    /// Whether its topics are named by id; a client that changes its mind must start over.
+    by_topic_id: bool,
     partitions: IndexMap<Key, Remembered>,
     /// Where the next answer begins, so that every partition gets its turn.
     first: usize,
@@ -85,7 +90,8 @@ impl FetchSessions {
             }
             let wanted = named();
             let is_asked = request.session_epoch == INITIAL && version >= 7;
-            let made = if is_asked { self.make(&wanted, now_ms) } else { None };
+            let by_topic_id = version >= TOPIC_IDS;
+            let made = if is_asked { self.make(&wanted, by_topic_id, now_ms) } else { None };
             let (id, session) = made.map_or((0, None), |(id, session)| (id, Some(session)));
             let session = SessionHandle { id, session, is_incremental: false };
             return Opening::Opened { session, wanted };
@@ -96,6 +102,9 @@ impl FetchSessions {
         let mut held = session.lock();
         if held.next_epoch != request.session_epoch {
             return Opening::Refused(ErrorCode::InvalidFetchSessionEpoch);
+        }
+        if held.by_topic_id != (version >= TOPIC_IDS) {
+            return Opening::Refused(ErrorCode::FetchSessionTopicIdError);
         }
         held.next_epoch = held.next_epoch.checked_add(1).unwrap_or(1);
         held.used_ms = now_ms;
@@ -123,7 +132,12 @@ impl FetchSessions {
         }
     }
 
-    fn make(&self, wanted: &[Wanted], now_ms: i64) -> Option<(i32, Arc<Mutex<Session>>)> {
+    fn make(
+        &self,
+        wanted: &[Wanted],
+        by_topic_id: bool,
+        now_ms: i64,
+    ) -> Option<(i32, Arc<Mutex<Session>>)> {
         if wanted.is_empty() {
             return None;
         }
@@ -141,6 +155,7 @@ impl FetchSessions {
         };
         let session = Arc::new(Mutex::new(Session {
             next_epoch: 1,
+            by_topic_id,
             partitions: wanted.iter().map(remembered).collect(),
             first: 0,
             used_ms: now_ms,
@@ -194,7 +209,7 @@ impl SessionHandle {
 }
 
 fn topic_ref(name: &str, id: kalda_model::Uuid, version: i16) -> TopicRef {
-    if version >= 13 { TopicRef::Id(id) } else { TopicRef::Name(name.into()) }
+    if version >= TOPIC_IDS { TopicRef::Id(id) } else { TopicRef::Name(name.into()) }
 }
 
 fn wanted(request: &FetchRequest, version: i16) -> Vec<Wanted> {
@@ -286,6 +301,8 @@ mod tests {
         };
         let wrong_epoch = sessions.open(&request(session.id(), 7, &[]), 12, 0);
         assert_eq!(refused(wrong_epoch), ErrorCode::InvalidFetchSessionEpoch);
+        let by_id = sessions.open(&request(session.id(), 1, &[]), 13, 0);
+        assert_eq!(refused(by_id), ErrorCode::FetchSessionTopicIdError);
         let closed = sessions.open(&request(session.id(), -1, &[0]), 12, 0);
         assert_eq!(opened(closed).0.id(), 0);
         let gone = sessions.open(&request(session.id(), 1, &[]), 12, 0);
