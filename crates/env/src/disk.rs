@@ -6,7 +6,7 @@
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
-use std::io;
+use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -106,6 +106,14 @@ pub trait DiskFile: Send + Sync + Debug {
     fn read_at(&self, bytes: &mut [u8], position: u64) -> io::Result<usize>;
     /// Writes all of `bytes`.
     fn write_all_at(&self, bytes: &[u8], position: u64) -> io::Result<()>;
+    /// Writes `parts` one after the other, as if they were one piece.
+    fn write_all_parts_at(&self, parts: &[&[u8]], mut position: u64) -> io::Result<()> {
+        for part in parts {
+            self.write_all_at(part, position)?;
+            position += part.len() as u64;
+        }
+        Ok(())
+    }
     /// Makes the content and the size durable. After an error the file must not be trusted again.
     fn sync_data(&self) -> io::Result<()>;
     /// Cuts or extends.
@@ -201,6 +209,9 @@ impl Disk for FsDisk {
 #[derive(Debug)]
 struct FsFile(File);
 
+/// How many pieces go to the system at once: a batch is two.
+const PARTS_PER_CALL: usize = 4;
+
 impl DiskFile for FsFile {
     fn read_at(&self, bytes: &mut [u8], position: u64) -> io::Result<usize> {
         loop {
@@ -213,6 +224,29 @@ impl DiskFile for FsFile {
 
     fn write_all_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
         self.0.write_all_at(bytes, position)
+    }
+
+    fn write_all_parts_at(&self, parts: &[&[u8]], mut position: u64) -> io::Result<()> {
+        for parts in parts.chunks(PARTS_PER_CALL) {
+            let mut slices = [IoSlice::new(&[]); PARTS_PER_CALL];
+            for (slice, part) in slices.iter_mut().zip(parts) {
+                *slice = IoSlice::new(part);
+            }
+            let mut rest = &mut slices[..parts.len()];
+            IoSlice::advance_slices(&mut rest, 0);
+            while !rest.is_empty() {
+                match rustix::io::pwritev(&self.0, rest, position) {
+                    Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                    Ok(written) => {
+                        IoSlice::advance_slices(&mut rest, written);
+                        position += written as u64;
+                    }
+                    Err(rustix::io::Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(())
     }
 
     fn sync_data(&self) -> io::Result<()> {
@@ -244,6 +278,19 @@ mod tests {
         FsDisk.replace(&path, b"2").unwrap();
         assert_eq!(FsDisk.read(&path).unwrap(), b"2");
         assert_eq!(FsDisk.list(dir.path()).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn parts_land_one_after_the_other() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = FsDisk.open(&dir.path().join("log"), OpenMode::CreateNew).unwrap();
+        let parts: [&[u8]; 6] = [b"", b"ab", b"", b"cde", b"f", b"gh"];
+        file.write_all_parts_at(&parts, 2).unwrap();
+        file.write_all_parts_at(&[], 2).unwrap();
+        let mut bytes = [0; 10];
+        file.read_exact_at(&mut bytes, 0).unwrap();
+        assert_eq!(&bytes, b"\0\0abcdefgh");
+        assert_eq!(file.len().unwrap(), 10);
     }
 
     #[test]

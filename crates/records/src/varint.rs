@@ -66,8 +66,8 @@ fn read_raw<E>(mut next: impl FnMut() -> Result<u8, E>, len_max: usize) -> Resul
 mod tests {
     use super::*;
 
-    fn from(bytes: &[u8]) -> impl FnMut() -> Result<u8, ()> {
-        let mut bytes = bytes.to_vec().into_iter();
+    fn from(bytes: &[u8]) -> impl FnMut() -> Result<u8, ()> + '_ {
+        let mut bytes = bytes.iter().copied();
         move || bytes.next().ok_or(())
     }
 

@@ -1,0 +1,147 @@
+//! Group commit: one thread per log directory makes what was appended durable.
+//!
+//! There is no artificial delay. While one group syncs, the next one forms; one pass covers every
+//! log that was marked. After the first error nothing is synced any more: the directory is to go
+//! offline, and every log that is marked later is told so.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use kalda_env::Disk;
+
+use crate::error::StorageError;
+use crate::log::{FlushWork, Flushed};
+
+/// A log behind its owner's lock. The flusher calls these without a lock of its own.
+pub trait Flushable: Send + Sync {
+    /// What is not durable yet: [`crate::Log::take_dirty`] under the lock.
+    ///
+    /// # Errors
+    /// The log could not tell; treated like a failed sync.
+    fn take_dirty(&self) -> Result<Option<FlushWork>, StorageError>;
+    /// It is durable now: [`crate::Log::on_flushed`] under the lock, then the waiters.
+    fn on_flushed(&self, done: Flushed);
+    /// It will not be durable: [`crate::Log::on_flush_error`], then the waiters.
+    fn on_flush_error(&self, error: &StorageError);
+}
+
+/// The group commit of one log directory. Dropping it finishes what was marked and ends the thread.
+pub struct Flusher {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    disk: Arc<dyn Disk>,
+    state: Mutex<State>,
+    wake: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The logs that were marked, each once: by the address of its handle.
+    dirty: BTreeMap<usize, Arc<dyn Flushable>>,
+    is_stopping: bool,
+}
+
+impl Flusher {
+    /// Starts the thread. `on_error` is called once, with the first error.
+    ///
+    /// # Errors
+    /// The system has no room for a thread.
+    pub fn start(
+        disk: Arc<dyn Disk>,
+        on_error: impl FnOnce(&StorageError) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let state = Mutex::new(State::default());
+        let shared = Arc::new(Shared { disk, state, wake: Condvar::new() });
+        let for_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new()
+            .name("kalda-flusher".to_owned())
+            .spawn(move || run(&for_thread, on_error))?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Says that `log` has something to make durable. Cheap when it has been said already.
+    pub fn mark_dirty(&self, log: Arc<dyn Flushable>) {
+        let address = Arc::as_ptr(&log).cast::<()>() as usize;
+        let mut state = self.shared.lock();
+        let was_idle = state.dirty.is_empty();
+        state.dirty.insert(address, log);
+        drop(state);
+        if was_idle {
+            self.shared.wake.notify_one();
+        }
+    }
+}
+
+impl Drop for Flusher {
+    fn drop(&mut self) {
+        self.shared.lock().is_stopping = true;
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the flusher thread panicked");
+        }
+    }
+}
+
+impl fmt::Debug for Flusher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Flusher").finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next group; `None` when the flusher ends and nothing is left.
+    fn next_group(&self) -> Option<BTreeMap<usize, Arc<dyn Flushable>>> {
+        let mut state = self.lock();
+        loop {
+            if !state.dirty.is_empty() {
+                return Some(std::mem::take(&mut state.dirty));
+            }
+            if state.is_stopping {
+                return None;
+            }
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn run(shared: &Shared, on_error: impl FnOnce(&StorageError)) {
+    let mut on_error = Some(on_error);
+    let mut failed: Option<StorageError> = None;
+    while let Some(group) = shared.next_group() {
+        for log in group.into_values() {
+            if let Some(error) = &failed {
+                log.on_flush_error(error);
+                continue;
+            }
+            let done = match log.take_dirty() {
+                Ok(None) => continue,
+                Ok(Some(work)) => work.perform(&*shared.disk),
+                Err(error) => Err(error),
+            };
+            match done {
+                Ok(done) => log.on_flushed(done),
+                Err(error) => {
+                    log.on_flush_error(&error);
+                    if let Some(on_error) = on_error.take() {
+                        on_error(&error);
+                    }
+                    failed = Some(error);
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

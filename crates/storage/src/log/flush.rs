@@ -1,0 +1,234 @@
+//! What of a log is not durable yet, and how it becomes so.
+//!
+//! [`Log::take_dirty`] lists the work under the lock, [`FlushWork::perform`] does it without,
+//! [`Log::on_flushed`] takes note. A truncation in between makes the note void: the next round
+//! covers it. One `FlushWork` of a log is performed at a time.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kalda_env::{Disk, DiskFile};
+use kalda_model::Offset;
+
+use crate::checkpoint::write_epochs;
+use crate::error::StorageError;
+use crate::names::LEADER_EPOCH_CHECKPOINT;
+
+use super::Log;
+
+/// The debt of a log to its disk.
+#[derive(Debug, Default)]
+pub(super) struct Unsynced {
+    /// Everything below this offset is durable.
+    flushed: i64,
+    /// Files other than the active log that must be synced, with the log's end when they were
+    /// written.
+    files: Vec<(Arc<dyn DiskFile>, i64)>,
+    /// Grows with every truncation.
+    generation: u64,
+    /// Grows with every change of leader epochs or directory entries.
+    changes: u64,
+    /// The last of those changes that is durable.
+    changes_saved: u64,
+    /// Whether the partition's directory itself is new.
+    is_new: bool,
+}
+
+impl Unsynced {
+    pub(super) fn flushed_up_to(flushed: i64) -> Self {
+        Self { flushed, ..Self::default() }
+    }
+
+    pub(super) fn of_new_directory(flushed: i64) -> Self {
+        Self { flushed, is_new: true, changes: 1, ..Self::default() }
+    }
+
+    pub(super) fn on_epochs_changed(&mut self) {
+        self.changes += 1;
+    }
+
+    pub(super) fn on_files(&mut self, files: Vec<Arc<dyn DiskFile>>, log_end: i64) {
+        self.files.extend(files.into_iter().map(|file| (file, log_end)));
+        self.changes += 1;
+    }
+
+    pub(super) fn on_truncated(&mut self, log_end: i64) {
+        self.generation += 1;
+        self.changes += 1;
+        self.flushed = self.flushed.min(log_end);
+    }
+
+    /// The log is empty and begins at `start`: there is nothing below it to be made durable.
+    pub(super) fn on_started_over(&mut self, start: i64) {
+        self.flushed = start;
+        self.files.clear();
+    }
+
+    pub(super) fn is_clean(&self, log_end: i64) -> bool {
+        self.flushed == log_end && self.changes == self.changes_saved && self.files.is_empty()
+    }
+}
+
+/// Syncs to do, without the partition's lock.
+#[derive(Debug)]
+pub struct FlushWork {
+    files: Vec<Arc<dyn DiskFile>>,
+    replacements: Vec<(PathBuf, String)>,
+    dirs: Vec<PathBuf>,
+    dir: PathBuf,
+    done: Flushed,
+    is_gone: Arc<AtomicBool>,
+}
+
+/// What is durable once a [`FlushWork`] was performed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Flushed {
+    /// Everything below it.
+    pub upto: Offset,
+    generation: u64,
+    changes: u64,
+}
+
+impl FlushWork {
+    /// Up to where the log will be durable.
+    #[must_use]
+    pub fn upto(&self) -> Offset {
+        self.done.upto
+    }
+
+    /// The files that it syncs.
+    #[must_use]
+    pub fn files(&self) -> &[Arc<dyn DiskFile>] {
+        &self.files
+    }
+
+    /// Does the work.
+    ///
+    /// # Errors
+    /// The first thing that failed. Nothing may be tried again on these files: the log directory
+    /// must go offline.
+    pub fn perform(&self, disk: &dyn Disk) -> Result<Flushed, StorageError> {
+        match self.sync(disk) {
+            Err(error) if !self.is_gone.load(Ordering::Acquire) => Err(error),
+            // What is being deleted need not be durable.
+            _ => Ok(self.done),
+        }
+    }
+
+    fn sync(&self, disk: &dyn Disk) -> Result<(), StorageError> {
+        for file in &self.files {
+            file.sync_data().map_err(StorageError::disk(&self.dir))?;
+        }
+        for (path, content) in &self.replacements {
+            disk.replace(path, content.as_bytes()).map_err(StorageError::disk(path))?;
+        }
+        for dir in &self.dirs {
+            disk.sync_dir(dir).map_err(StorageError::disk(dir))?;
+        }
+        Ok(())
+    }
+}
+
+impl Log {
+    /// What is not durable yet; `None` if everything is, or if the partition is being deleted.
+    ///
+    /// # Errors
+    /// A file of the log could not be opened.
+    pub fn take_dirty(&mut self) -> Result<Option<FlushWork>, StorageError> {
+        if self.is_poisoned {
+            return Err(self.poisoned());
+        }
+        if self.unsynced.is_clean(self.log_end) || self.is_gone.load(Ordering::Acquire) {
+            return Ok(None);
+        }
+        let mut files: Vec<_> =
+            self.unsynced.files.iter().map(|(file, _)| Arc::clone(file)).collect();
+        files.push(Arc::clone(self.active().file(&self.home)?));
+        let mut replacements = Vec::new();
+        let mut dirs = Vec::new();
+        if self.unsynced.changes != self.unsynced.changes_saved {
+            let epochs = write_epochs(self.epochs.entries());
+            replacements.push((self.home.dir.join(LEADER_EPOCH_CHECKPOINT), epochs));
+            dirs.push(self.home.dir.clone());
+        }
+        if let (true, Some(parent)) = (self.unsynced.is_new, self.home.dir.parent()) {
+            dirs.push(parent.to_owned());
+        }
+        let done = Flushed {
+            upto: Offset(self.log_end),
+            generation: self.unsynced.generation,
+            changes: self.unsynced.changes,
+        };
+        let dir = self.home.dir.clone();
+        let is_gone = Arc::clone(&self.is_gone);
+        Ok(Some(FlushWork { files, replacements, dirs, dir, done, is_gone }))
+    }
+
+    /// Takes note of work that was performed. Answers the offset below which all is durable now.
+    pub fn on_flushed(&mut self, done: Flushed) -> Offset {
+        let unsynced = &mut self.unsynced;
+        if done.generation == unsynced.generation {
+            unsynced.flushed = unsynced.flushed.max(done.upto.0);
+            unsynced.files.retain(|(_, end)| *end > done.upto.0);
+            unsynced.changes_saved = unsynced.changes_saved.max(done.changes);
+            unsynced.is_new = false;
+        }
+        assert!(unsynced.flushed <= self.log_end, "what is not there cannot be durable");
+        Offset(unsynced.flushed)
+    }
+
+    /// Everything below it is durable.
+    #[must_use]
+    pub fn flushed_offset(&self) -> Offset {
+        Offset(self.unsynced.flushed)
+    }
+
+    /// Makes everything durable, here and now: for callers without a [`crate::Flusher`].
+    ///
+    /// # Errors
+    /// The disk failed; the log refuses everything from then on.
+    pub fn flush(&mut self) -> Result<Offset, StorageError> {
+        if let Some(work) = self.take_dirty()? {
+            match work.perform(&*self.home.disk) {
+                Ok(done) => self.on_flushed(done),
+                Err(error) => {
+                    self.is_poisoned = true;
+                    return Err(error);
+                }
+            };
+        }
+        Ok(self.flushed_offset())
+    }
+
+    /// A sync of this log's files failed: nothing is written to it any more.
+    pub fn on_flush_error(&mut self) {
+        self.is_poisoned = true;
+    }
+
+    /// Writes down everything, so that opening needs no recovery: the indexes whole, the producers'
+    /// state, the leader epochs; and syncs it.
+    ///
+    /// # Errors
+    /// The disk failed: the directory was not closed clean and must not be marked so.
+    pub fn close_clean(&mut self) -> Result<(), StorageError> {
+        if self.is_poisoned {
+            return Err(self.poisoned());
+        }
+        if self.closed_at == Some(self.log_end) && self.unsynced.is_clean(self.log_end) {
+            return Ok(());
+        }
+        if self.active().size > 0 {
+            let home = self.home.clone();
+            let files = self.active_mut().seal(&home)?;
+            self.unsynced.on_files(files, self.log_end);
+        }
+        self.take_snapshot()?;
+        self.flush()?;
+        for segment in &mut self.segments {
+            segment.close();
+        }
+        self.closed_at = Some(self.log_end);
+        Ok(())
+    }
+}

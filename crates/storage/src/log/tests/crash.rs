@@ -1,0 +1,238 @@
+//! Kills, power cuts, full disks, rotten bytes.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::error::AppendError;
+
+fn cut() -> impl Strategy<Value = Cut> {
+    prop_oneof![
+        Just(Cut::Kill),
+        Just(Cut::Forget),
+        any::<u64>().prop_map(Cut::TearAtByte),
+        any::<u64>().prop_map(Cut::TearBlocks),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What was flushed is there, what is there is a prefix of what was appended, and the log goes
+    /// on.
+    #[test]
+    fn acknowledged_records_survive(
+        lens in prop::collection::vec((0..700usize, any::<bool>()), 1..40),
+        checkpoint_at in 0..40usize,
+        cut in cut(),
+    ) {
+        let mut rig = Rig::new(small_segments());
+        let mut written = Vec::new();
+        let mut recovery_point = 0;
+        for (index, (len, is_flushed)) in lens.iter().enumerate() {
+            let base = rig.append(&batch(1, *len, index as i64)).base_offset.0;
+            written.push(base);
+            if *is_flushed {
+                rig.log.flush().unwrap();
+            }
+            if index == checkpoint_at {
+                recovery_point = rig.log.flushed_offset().0;
+            }
+        }
+        let acknowledged = rig.log.flushed_offset().0;
+        if acknowledged == 0 && !matches!(cut, Cut::Kill) {
+            return Ok(()); // The directory itself may be gone.
+        }
+        let before = read_all(&rig.log, 0);
+        let report = rig.reopen(cut, after_crash(recovery_point));
+        let end = rig.log.log_end_offset().0;
+        prop_assert!(end >= acknowledged, "{end} < {acknowledged}: {report:?}");
+        prop_assert_eq!(&report.missing, &None);
+        for quarantined in &report.quarantined {
+            prop_assert!(quarantined.from_offset.0 >= acknowledged);
+        }
+        let after = read_all(&rig.log, 0);
+        prop_assert!(before.starts_with(&after));
+        prop_assert_eq!(BatchIter::new(&after).count() as i64, end);
+        prop_assert_eq!(rig.log.flushed_offset().0, end);
+        // It goes on, and what comes next survives in its turn.
+        rig.append(&batch(2, 20, 9));
+        rig.log.flush().unwrap();
+        let whole = read_all(&rig.log, 0);
+        rig.reopen(Cut::Forget, after_crash(end));
+        prop_assert_eq!(read_all(&rig.log, 0), whole);
+    }
+
+    /// Whatever write, sync or cut fails: nothing half-visible, nothing flushed is lost.
+    #[test]
+    fn a_failing_disk_leaves_a_consistent_log(
+        write in prop::option::of(0..30u32),
+        sync in prop::option::of(0..30u32),
+        set_len in prop::option::of(0..3u32),
+        cut in cut(),
+    ) {
+        let mut rig = Rig::new(small_segments());
+        rig.append(&batch(1, 10, 0));
+        rig.log.flush().unwrap();
+        rig.disk.set_faults(Faults { write, sync, set_len });
+        let mut acknowledged = 1;
+        for index in 0..30 {
+            let own = ValidBatch::own(batch(1, 200, index)).unwrap();
+            let end = rig.log.log_end_offset();
+            match rig.log.append_as_leader(own, LeaderEpoch(0), 0) {
+                Ok(appended) => prop_assert_eq!(appended.base_offset, end),
+                Err(AppendError::Storage(_)) => {
+                    prop_assert_eq!(rig.log.log_end_offset(), end);
+                    break;
+                }
+                Err(error) => panic!("{error}"),
+            }
+            match rig.log.flush() {
+                Ok(flushed) => acknowledged = flushed.0,
+                Err(_) => break,
+            }
+        }
+        rig.disk.set_faults(Faults::default());
+        let report = rig.reopen(cut, after_crash(1));
+        prop_assert!(rig.log.log_end_offset().0 >= acknowledged, "{:?}", report);
+        read_all(&rig.log, 0);
+    }
+}
+
+/// Ten flushed batches of one record each in one segment, closed by a kill.
+fn ten() -> (Rig, usize) {
+    let mut rig = Rig::new(LogConfig::default());
+    for index in 0..10 {
+        rig.append(&batch(1, 50, index));
+    }
+    rig.log.flush().unwrap();
+    let size = rig.log.size_bytes() as usize / 10;
+    (rig, size)
+}
+
+#[test]
+fn damage_with_good_batches_behind_it_is_quarantined_whole() {
+    let (mut rig, size) = ten();
+    let path = rig.path(0, "log");
+    rig.disk.damage(&path, 4 * size + 70, |byte| byte ^ 1);
+    let report = rig.reopen(Cut::Kill, after_crash(0));
+    assert_eq!(rig.log.log_end_offset(), Offset(4));
+    assert_eq!(report.torn, None);
+    let [quarantined] = &report.quarantined[..] else { panic!("{report:?}") };
+    assert_eq!(quarantined.position, 4 * size as u64);
+    assert_eq!(quarantined.bytes, 6 * size as u64);
+    assert_eq!(quarantined.from_offset, Offset(4));
+    assert_eq!(quarantined.reason, "the checksum does not fit");
+    let aside = rig.disk.read(&quarantined.moved_to).unwrap();
+    assert_eq!(aside.len(), 6 * size);
+    assert_eq!(BatchIter::new(&aside[size..]).count(), 5, "the good ones are there to be saved");
+}
+
+#[test]
+fn a_broken_length_does_not_hide_the_good_batches_behind_it() {
+    let (mut rig, size) = ten();
+    let path = rig.path(0, "log");
+    rig.disk.damage(&path, 8 * size + 9, |_| 0x40);
+    let report = rig.reopen(Cut::Kill, after_crash(0));
+    assert_eq!(report.quarantined.len(), 1, "{report:?}");
+    assert_eq!(rig.log.log_end_offset(), Offset(8));
+}
+
+#[test]
+fn a_bad_last_batch_is_torn_above_the_recovery_point_and_damage_below_it() {
+    let (mut rig, size) = ten();
+    let path = rig.path(0, "log");
+    rig.disk.damage(&path, 9 * size + 70, |byte| byte ^ 1);
+    let disk = rig.disk.clone();
+    let report = rig.reopen(Cut::Kill, after_crash(9));
+    assert_eq!(report.torn.unwrap().bytes, size as u64);
+    assert_eq!((report.quarantined, report.missing), (vec![], None));
+
+    rig.disk = disk;
+    let report = rig.reopen(Cut::Kill, after_crash(10));
+    assert_eq!(report.torn, None);
+    assert_eq!(report.quarantined[0].from_offset, Offset(9));
+    assert_eq!(report.missing, Some((Offset(9), Offset(10))));
+}
+
+#[test]
+fn segments_behind_a_damaged_one_are_moved_aside() {
+    let mut rig = Rig::new(small_segments());
+    for index in 0..12 {
+        rig.append(&batch(1, 250, index));
+    }
+    rig.log.flush().unwrap();
+    let bases: Vec<i64> = rig.log.segments().map(|segment| segment.base_offset.0).collect();
+    assert!(bases.len() >= 4);
+    rig.disk.damage(&rig.path(bases[1], "log"), 100, |byte| byte ^ 1);
+    let report = rig.reopen(Cut::Kill, after_crash(0));
+    assert_eq!(rig.log.log_end_offset(), Offset(bases[1]));
+    assert_eq!(report.quarantined.len(), bases.len() - 1);
+    for quarantined in &report.quarantined {
+        assert!(rig.disk.exists(&quarantined.moved_to));
+    }
+    // The place is free: the log goes on and is opened again.
+    rig.append(&batch(1, 250, 50));
+    let whole = read_all(&rig.log, 0);
+    rig.close_and_reopen();
+    assert_eq!(read_all(&rig.log, 0), whole);
+}
+
+#[test]
+fn a_flush_under_way_does_not_mind_that_the_partition_is_deleted() {
+    let temporary = tempfile::tempdir().unwrap();
+    let disk: Arc<dyn Disk> = Arc::new(kalda_env::FsDisk);
+    let dir = temporary.path().join("t-0");
+    let mut log = Log::create(&disk, &dir, Arc::default(), None, 0).unwrap();
+    let own = || ValidBatch::own(batch(1, 10, 0)).unwrap();
+    log.append_as_leader(own(), LeaderEpoch(0), 0).unwrap();
+    let work = log.take_dirty().unwrap().unwrap();
+    log.on_deleted();
+    disk.remove_dir_all(&dir).unwrap();
+    assert_eq!(log.on_flushed(work.perform(&*disk).unwrap()), Offset(1));
+    assert!(log.take_dirty().unwrap().is_none());
+
+    let mut log = Log::create(&disk, &dir, Arc::default(), None, 0).unwrap();
+    log.append_as_leader(own(), LeaderEpoch(0), 0).unwrap();
+    let work = log.take_dirty().unwrap().unwrap();
+    disk.remove_dir_all(&dir).unwrap();
+    assert!(work.perform(&*disk).is_err(), "unless nobody said so");
+}
+
+#[test]
+fn closing_again_what_was_not_touched_costs_nothing() {
+    let mut rig = Rig::new(LogConfig::default());
+    rig.append(&batch(1, 10, 0));
+    rig.close_and_reopen();
+    rig.disk.set_faults(Faults { write: Some(0), sync: Some(0), set_len: Some(0) });
+    rig.log.close_clean().unwrap();
+    rig.disk.set_faults(Faults::default());
+    rig.append(&batch(1, 10, 0));
+    rig.close_and_reopen();
+    assert_eq!(rig.log.log_end_offset(), Offset(2));
+}
+
+#[test]
+fn a_failed_sync_poisons_the_log_for_good() {
+    let mut rig = Rig::new(LogConfig::default());
+    rig.append(&batch(1, 10, 0));
+    rig.disk.set_faults(Faults { sync: Some(0), ..Faults::default() });
+    assert!(rig.log.flush().is_err());
+    rig.disk.set_faults(Faults::default());
+    assert!(matches!(rig.log.flush(), Err(StorageError::Poisoned { .. })));
+    let own = ValidBatch::own(batch(1, 10, 0)).unwrap();
+    assert!(rig.log.append_as_leader(own, LeaderEpoch(0), 0).is_err());
+    assert_eq!(rig.log.flushed_offset(), Offset(0));
+}
+
+#[test]
+fn a_note_of_a_flush_from_before_a_truncation_is_void() {
+    let mut rig = Rig::new(LogConfig::default());
+    rig.append(&batch(1, 10, 0));
+    rig.append(&batch(1, 10, 1));
+    let work = rig.log.take_dirty().unwrap().unwrap();
+    let done = work.perform(&rig.disk).unwrap();
+    rig.log.truncate_to(Offset(1), 0).unwrap();
+    rig.append(&batch(1, 10, 2));
+    assert_eq!(rig.log.on_flushed(done), Offset(0));
+    assert_eq!(rig.log.flush().unwrap(), Offset(2));
+}
