@@ -12,8 +12,8 @@ mod relocate;
 mod waits;
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Weak};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use kalda_metadata::PartitionRegistration;
 use kalda_model::{BrokerId, Offset, TopicId};
