@@ -1,0 +1,184 @@
+//! `console-consumer`: prints the records of a topic.
+//!
+//! It assigns itself the partitions it reads. Without `--partition` these are all that the topic has
+//! when it starts: a group would divide them and notice new ones, and groups come later.
+
+mod deserializer;
+mod formatter;
+mod options;
+
+use std::io::Write;
+use std::time::Duration;
+
+use kalda_client::{Client, ConsumedRecord, Consumer, Error};
+use kalda_model::TopicPartition;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::timeout;
+
+use crate::connect::{block_on, client};
+use crate::failure::{Blame, Failure, Outcome};
+use crate::options::Asked;
+use crate::output::{Output, stdout};
+use crate::tool::Call;
+use crate::topic_filter::TopicFilter;
+
+use formatter::Formatter;
+use options::{GRAMMAR, Plan, Topics};
+
+/// The wait of a poll when no `--timeout-ms` is given; then polling just goes on.
+const POLL_WAIT: Duration = Duration::from_secs(3600);
+/// What a process ends with when a signal ended it: this and the signal's number.
+const SIGNAL_CODE: u8 = 128;
+
+/// Runs the tool.
+pub(crate) fn run(call: &Call) -> Outcome {
+    let Asked::Run(parsed) = GRAMMAR.parse(call)? else { return Ok(()) };
+    let plan = Plan::from_options(&parsed)?;
+    let formatter = Formatter::from_options(&parsed)?;
+    let client =
+        client(&parsed, options::consumer_properties(&parsed, &plan)?, "console-consumer")?;
+    let mut run = Run { plan, formatter, output: stdout(), count: 0 };
+    let outcome = block_on(run.go(&client));
+    // Kafka prints this line whatever the end was, but nothing to a pipe that nobody reads.
+    if !matches!(outcome, Err(Failure::Output(_))) {
+        eprintln!("Processed a total of {} messages", run.count);
+    }
+    outcome
+}
+
+struct Run {
+    plan: Plan,
+    formatter: Formatter,
+    output: Output,
+    count: u64,
+}
+
+/// Why reading ended.
+enum End {
+    /// As many records as wanted.
+    Enough,
+    /// None came in time.
+    TimedOut,
+    /// A signal, by number.
+    Signal(u8),
+}
+
+/// Ctrl-C and the polite kill.
+struct Signals {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> u8 {
+        tokio::select! {
+            _ = self.interrupt.recv() => 2,
+            _ = self.terminate.recv() => 15,
+        }
+    }
+}
+
+impl Run {
+    async fn go(&mut self, client: &Client) -> Outcome {
+        let mut signals = Signals::new()
+            .map_err(|error| Failure::Message(format!("signals cannot be caught: {error}")))?;
+        let end = tokio::select! {
+            end = self.read(client) => end,
+            signal = signals.next() => Ok(End::Signal(signal)),
+        };
+        self.output.flush()?;
+        match end {
+            Ok(End::Enough) => Ok(()),
+            Ok(End::TimedOut) => {
+                log_end("org.apache.kafka.common.errors.TimeoutException");
+                Ok(())
+            }
+            Ok(End::Signal(number)) => Err(Failure::Code(SIGNAL_CODE + number)),
+            Err(Failure::Client(error)) => {
+                log_end(&format!("{}: {error}", error.exception_name()));
+                Err(Failure::Reported(Blame::of(&error)))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    async fn read(&mut self, client: &Client) -> Outcome<End> {
+        if self.plan.max_messages == Some(0) {
+            return Ok(End::Enough);
+        }
+        let wait = self.plan.timeout.unwrap_or(POLL_WAIT);
+        let mut consumer = client.consumer()?;
+        let Ok(partitions) = timeout(wait, self.partitions(client, &consumer)).await else {
+            return Ok(End::TimedOut);
+        };
+        let partitions = partitions?;
+        consumer.assign(partitions.iter().cloned());
+        for partition in &partitions {
+            consumer.seek(partition, self.plan.seek)?;
+        }
+        loop {
+            let records = consumer.poll(wait).await?;
+            if records.is_empty() && self.plan.timeout.is_some() {
+                return Ok(End::TimedOut);
+            }
+            for record in &records {
+                self.print(record)?;
+                if self.plan.max_messages.is_some_and(|max| self.count >= max) {
+                    return Ok(End::Enough);
+                }
+            }
+            self.output.flush()?;
+        }
+    }
+
+    async fn partitions(
+        &self,
+        client: &Client,
+        consumer: &Consumer,
+    ) -> Outcome<Vec<TopicPartition>> {
+        match &self.plan.topics {
+            Topics::Partition(topic, partition) => {
+                Ok(vec![TopicPartition::new(topic.as_str(), *partition)])
+            }
+            Topics::Named(topic) => Ok(consumer.partitions_of(topic).await?),
+            Topics::Matching(pattern) => {
+                let listed = client.admin().list_topics().await?;
+                let mut partitions = Vec::new();
+                for topic in TopicFilter::new(Some(pattern))?.select(&listed, false) {
+                    partitions.extend(consumer.partitions_of(&topic).await?);
+                }
+                if partitions.is_empty() {
+                    return Err(Failure::Message(format!("No topic matches {pattern}")));
+                }
+                Ok(partitions)
+            }
+        }
+    }
+
+    fn print(&mut self, record: &ConsumedRecord) -> Outcome {
+        self.count += 1;
+        // Into memory first, so that a record that cannot be printed prints nothing.
+        let mut line = Vec::new();
+        match self.formatter.write(record, &mut line) {
+            Ok(()) => Ok(self.output.write_all(&line)?),
+            Err(message) if self.plan.skips_errors => {
+                tracing::error!("Error processing message, skipping this message: {message}");
+                Ok(())
+            }
+            Err(message) => Err(Error::CorruptRecord(message).into()),
+        }
+    }
+}
+
+/// The two lines that Kafka logs when reading ends early.
+fn log_end(exception: &str) {
+    tracing::error!("Error processing message, terminating consumer process: ");
+    eprintln!("{exception}");
+}

@@ -1,0 +1,128 @@
+//! `start`: the arguments of a broker's start line. Running the broker is the server's matter.
+
+use std::process::ExitCode;
+
+/// A start line.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct StartArgs {
+    /// Whether to go on in the background.
+    pub(crate) is_daemon: bool,
+    /// The properties file, if one was named.
+    pub(crate) file: Option<String>,
+    /// `key=value` settings that win over the file, in order.
+    pub(crate) overrides: Vec<(String, String)>,
+}
+
+/// Whether the properties file may be left out: not where scripts expect Kafka's own behaviour.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum File {
+    Optional,
+    Required,
+}
+
+/// Runs a start line; `line[0]` is what was called.
+pub(crate) fn run(line: &[String]) -> ExitCode {
+    let (name, args) = line.split_first().map_or(("", &[][..]), |(name, args)| (&**name, args));
+    let file = if name.starts_with("kafka-") { File::Required } else { File::Optional };
+    match parse(name, file, args) {
+        Ok(args) => serve(args),
+        Err(message) => {
+            eprintln!("{message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the broker until it is stopped.
+fn serve(args: StartArgs) -> ExitCode {
+    let file = args.file.as_deref().unwrap_or("no properties file");
+    let (count, is_daemon) = (args.overrides.len(), args.is_daemon);
+    eprintln!(
+        "this build has no broker to start with {file}, {count} overrides, daemon: {is_daemon}"
+    );
+    ExitCode::FAILURE
+}
+
+fn parse(name: &str, file: File, args: &[String]) -> Result<StartArgs, String> {
+    let usage = || {
+        let file = match file {
+            File::Required => "server.properties",
+            File::Optional => "[server.properties]",
+        };
+        format!("USAGE: {name} [-daemon] {file} [--override property=value]*")
+    };
+    let mut parsed = StartArgs::default();
+    let mut args = args.iter();
+    while let Some(arg) = args.next() {
+        match arg.as_str() {
+            "-daemon" | "--daemon" => parsed.is_daemon = true,
+            "--help" | "-h" => return Err(usage()),
+            "--override" => {
+                let pair = args.next().ok_or("Option override requires an argument")?;
+                parsed.overrides.push(split_override(pair)?);
+            }
+            other => match other.strip_prefix("--override=") {
+                Some(pair) => parsed.overrides.push(split_override(pair)?),
+                None if other.starts_with('-') => {
+                    let name = other.trim_start_matches('-');
+                    return Err(format!("{name} is not a recognized option\n{}", usage()));
+                }
+                None if parsed.file.is_some() => {
+                    return Err(format!("Found non argument parameters: {other}\n{}", usage()));
+                }
+                None => parsed.file = Some(other.to_owned()),
+            },
+        }
+    }
+    if parsed.file.is_none() && file == File::Required {
+        return Err(usage());
+    }
+    Ok(parsed)
+}
+
+fn split_override(pair: &str) -> Result<(String, String), String> {
+    match pair.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.to_owned()))
+        }
+        _ => Err(format!("--override takes property=value, not {pair}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(file: File, line: &str) -> Result<StartArgs, String> {
+        let args: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        parse("kafka-server-start.sh", file, &args)
+    }
+
+    #[test]
+    fn a_whole_line_is_read() {
+        let line = "-daemon config/server.properties --override a=b --override=c=d=e";
+        let args = parsed(File::Required, line).unwrap();
+        assert!(args.is_daemon);
+        assert_eq!(args.file.as_deref(), Some("config/server.properties"));
+        let pairs: Vec<_> = args.overrides.iter().map(|(k, v)| (&**k, &**v)).collect();
+        assert_eq!(pairs, [("a", "b"), ("c", "d=e")]);
+    }
+
+    #[test]
+    fn the_file_is_required_where_kafka_requires_it() {
+        assert_eq!(parsed(File::Optional, ""), Ok(StartArgs::default()));
+        let usage = parsed(File::Required, "-daemon").unwrap_err();
+        assert_eq!(
+            usage,
+            "USAGE: kafka-server-start.sh [-daemon] server.properties [--override property=value]*"
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert!(parsed(File::Optional, "--override").is_err());
+        assert!(parsed(File::Optional, "--override x").unwrap_err().contains("not x"));
+        assert!(parsed(File::Optional, "a b").unwrap_err().starts_with("Found non argument"));
+        assert!(parsed(File::Optional, "--nope").unwrap_err().starts_with("nope is not"));
+    }
+}

@@ -1,0 +1,163 @@
+//! The tools by name: one table for dispatch, links and the overview.
+
+use crate::failure::Outcome;
+use crate::{
+    broker_api_versions, cluster, configs, console_consumer, console_producer, delete_records,
+    dump_log, get_offsets, links, log_dirs, stop, storage, topics,
+};
+
+/// How a tool was called.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Call {
+    /// The words before the arguments, as in `kafka-topics` or `kalda topics`.
+    pub(crate) name: String,
+    /// The arguments.
+    pub(crate) args: Vec<String>,
+}
+
+/// A tool.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs, reason = "the table below says what each is")]
+pub(crate) enum Tool {
+    Start,
+    Stop,
+    Topics,
+    ConsoleProducer,
+    ConsoleConsumer,
+    DumpLog,
+    Configs,
+    GetOffsets,
+    DeleteRecords,
+    LogDirs,
+    Cluster,
+    BrokerApiVersions,
+    Storage,
+    Links,
+    ZooKeeper,
+}
+
+/// Tool, our name, Kafka's names, what it is for.
+const TOOLS: &[(Tool, &str, &[&str], &str)] = &[
+    (Tool::Start, "start", &["kafka-server-start"], "Run a broker"),
+    (Tool::Stop, "stop", &["kafka-server-stop"], "Stop the brokers of this machine"),
+    (Tool::Topics, "topics", &["kafka-topics"], "Create, list, describe, alter, delete topics"),
+    (
+        Tool::ConsoleProducer,
+        "console-producer",
+        &["kafka-console-producer"],
+        "Send lines of the standard input",
+    ),
+    (
+        Tool::ConsoleConsumer,
+        "console-consumer",
+        &["kafka-console-consumer"],
+        "Print the records of a topic",
+    ),
+    (Tool::Configs, "configs", &["kafka-configs"], "Describe and change configs"),
+    (Tool::GetOffsets, "get-offsets", &["kafka-get-offsets"], "Print offsets of partitions"),
+    (Tool::DeleteRecords, "delete-records", &["kafka-delete-records"], "Delete old records"),
+    (Tool::LogDirs, "log-dirs", &["kafka-log-dirs"], "Show what lies in the log directories"),
+    (Tool::Cluster, "cluster", &["kafka-cluster"], "Show the cluster's id"),
+    (
+        Tool::BrokerApiVersions,
+        "broker-api-versions",
+        &["kafka-broker-api-versions"],
+        "Show what the brokers speak",
+    ),
+    (Tool::DumpLog, "dump-log", &["kafka-dump-log"], "Print the content of log segments"),
+    (Tool::Storage, "storage", &["kafka-storage"], "Make ids for clusters and directories"),
+    (Tool::Links, "links", &[], "Make links named as Kafka's tools"),
+    (
+        Tool::ZooKeeper,
+        "zookeeper",
+        &["zookeeper-server-start", "zookeeper-server-stop"],
+        "Say why there is no ZooKeeper",
+    ),
+];
+
+impl Tool {
+    /// The tool that a link's name stands for, with or without `.sh`.
+    pub(crate) fn by_link(program: &str) -> Option<Self> {
+        let name = program.strip_suffix(".sh").unwrap_or(program);
+        let found = TOOLS.iter().find(|(_, _, links, _)| links.contains(&name));
+        found.map(|(tool, ..)| *tool)
+    }
+
+    /// The tool of that name: ours, or Kafka's.
+    pub(crate) fn by_name(name: &str) -> Option<Self> {
+        let found = TOOLS.iter().find(|(_, ours, ..)| *ours == name);
+        found.map(|(tool, ..)| *tool).or_else(|| Self::by_link(name))
+    }
+
+    /// Kafka's names of all tools.
+    pub(crate) fn link_names() -> impl Iterator<Item = &'static str> {
+        TOOLS.iter().flat_map(|(_, _, links, _)| links.iter().copied())
+    }
+
+    /// Runs it. [`Tool::Start`] is run by `main`, which it does not return to.
+    pub(crate) fn run(self, call: &Call) -> Outcome {
+        match self {
+            Self::Stop => stop::run(call),
+            Self::Topics => topics::run(call),
+            Self::ConsoleProducer => console_producer::run(call),
+            Self::ConsoleConsumer => console_consumer::run(call),
+            Self::DumpLog => dump_log::run(call),
+            Self::Configs => configs::run(call),
+            Self::GetOffsets => get_offsets::run(call),
+            Self::DeleteRecords => delete_records::run(call),
+            Self::LogDirs => log_dirs::run(call),
+            Self::Cluster => cluster::run(call),
+            Self::BrokerApiVersions => broker_api_versions::run(call),
+            Self::Storage => storage::run(call),
+            Self::Links => links::run(call),
+            Self::ZooKeeper | Self::Start => {
+                println!(
+                    "ZooKeeper is not needed: Kalda keeps its metadata in its own log, as Kafka does since 4.0."
+                );
+                Ok(())
+            }
+        }
+    }
+}
+
+/// What `kalda` alone prints.
+pub(crate) fn overview() -> String {
+    let mut text = String::from("Usage: kalda <tool> [options]\n\nTools:\n");
+    for (tool, name, _, what) in TOOLS {
+        if *tool != Tool::ZooKeeper {
+            text.push_str(&format!("  {name:<20} {what}\n"));
+        }
+    }
+    text.push_str("\n`kalda <tool> --help` lists the options of a tool.\n");
+    text
+}
+
+/// What to say to a name that is no tool.
+pub(crate) fn unknown(name: &str) -> String {
+    let names = TOOLS.iter().map(|(_, name, ..)| *name);
+    match crate::options::nearest(name, names) {
+        Some(near) => format!("`{name}` is not a tool of kalda; did you mean `{near}`?"),
+        None => format!("`{name}` is not a tool of kalda; `kalda help` lists them"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn links_are_found_with_and_without_sh() {
+        assert_eq!(Tool::by_link("kafka-topics.sh"), Some(Tool::Topics));
+        assert_eq!(Tool::by_link("kafka-server-start"), Some(Tool::Start));
+        assert_eq!(Tool::by_link("zookeeper-server-start.sh"), Some(Tool::ZooKeeper));
+        assert_eq!(Tool::by_link("kalda"), None);
+        assert_eq!(Tool::by_name("topics"), Some(Tool::Topics));
+        assert_eq!(Tool::by_name("kafka-topics"), Some(Tool::Topics));
+    }
+
+    #[test]
+    fn a_mistyped_tool_is_guessed() {
+        assert!(unknown("topic").contains("did you mean `topics`?"));
+        assert!(unknown("xyzzy").contains("lists them"));
+    }
+}

@@ -1,0 +1,175 @@
+//! Partitions: their offsets, their producers, and cutting off their beginning.
+
+use std::collections::BTreeMap;
+
+use kalda_model::{Offset, TopicPartition};
+use kalda_protocol::ErrorCode;
+use kalda_protocol::messages::delete_records::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
+use kalda_protocol::messages::describe_producers::{DescribeProducersRequest, TopicRequest};
+
+use kalda_protocol::messages::list_partition_reassignments::ListPartitionReassignmentsRequest;
+
+use super::Admin;
+use super::topics::incomplete;
+use crate::cluster::AutoCreate;
+use crate::config::IsolationLevel;
+use crate::offsets::{self, Listed, ListedOffset, OffsetSpec};
+use crate::{Error, Result};
+
+/// An idempotent or transactional producer, as a partition's leader remembers it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProducerState {
+    /// Its id.
+    pub producer_id: i64,
+    /// Its epoch.
+    pub producer_epoch: i32,
+    /// The last sequence that was appended.
+    pub last_sequence: i32,
+    /// When that was.
+    pub last_timestamp: i64,
+    /// Where its open transaction begins, or -1.
+    pub current_txn_start_offset: i64,
+}
+
+/// What becomes of a partition that is being moved.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Reassignment {
+    /// The brokers that will have it.
+    pub adding: Vec<i32>,
+    /// The brokers that will have it no more.
+    pub removing: Vec<i32>,
+}
+
+impl Admin {
+    /// The offsets asked for, by partition. An error of one partition does not spoil the others.
+    ///
+    /// # Errors
+    /// No broker answers in time.
+    pub async fn list_offsets(
+        &self,
+        wanted: &BTreeMap<TopicPartition, OffsetSpec>,
+    ) -> Result<BTreeMap<TopicPartition, Result<ListedOffset>>> {
+        let topics: std::collections::BTreeSet<String> =
+            wanted.keys().map(|partition| partition.topic.to_string()).collect();
+        let topics: Vec<String> = topics.into_iter().collect();
+        self.with_retries("listOffsets", async || {
+            self.cluster.refresh(Some(topics.clone()), AutoCreate::Forbidden).await?;
+            let listed: Listed =
+                offsets::list(&self.cluster, wanted, IsolationLevel::ReadUncommitted).await;
+            // A leader that moves is worth asking again; a topic that is not there is not.
+            let moved = listed.values().find_map(|outcome| match outcome {
+                Err(error) if error.is_retriable() && !is_absent(error) => Some(error.clone()),
+                _ => None,
+            });
+            moved.map_or(Ok(listed), Err)
+        })
+        .await
+    }
+
+    /// Deletes the records before an offset (-1: all up to the high watermark), and tells the new
+    /// start.
+    ///
+    /// # Errors
+    /// As the broker says.
+    pub async fn delete_records(&self, partition: &TopicPartition, before: i64) -> Result<Offset> {
+        let request = DeleteRecordsRequest {
+            topics: vec![DeleteRecordsTopic {
+                name: partition.topic.to_string(),
+                partitions: vec![DeleteRecordsPartition {
+                    partition_index: partition.partition,
+                    offset: before,
+                }],
+            }],
+            timeout_ms: self.server_timeout_ms(),
+        };
+        self.with_retries("deleteRecords", async || {
+            let connection = self.leader_of(partition).await?;
+            let response = connection.call(&request).await?;
+            let topic = response.topics.into_iter().next().ok_or_else(incomplete)?;
+            let result = topic.partitions.into_iter().next().ok_or_else(incomplete)?;
+            Error::check(result.error_code, None)?;
+            Ok(Offset(result.low_watermark))
+        })
+        .await
+    }
+
+    /// The producers that a partition's leader remembers.
+    ///
+    /// # Errors
+    /// As the broker says.
+    pub async fn describe_producers(
+        &self,
+        partition: &TopicPartition,
+    ) -> Result<Vec<ProducerState>> {
+        let request = DescribeProducersRequest {
+            topics: vec![TopicRequest {
+                name: partition.topic.to_string(),
+                partition_indexes: vec![partition.partition],
+            }],
+        };
+        self.with_retries("describeProducers", async || {
+            let connection = self.leader_of(partition).await?;
+            let response = connection.call(&request).await?;
+            let topic = response.topics.into_iter().next().ok_or_else(incomplete)?;
+            let result = topic.partitions.into_iter().next().ok_or_else(incomplete)?;
+            Error::check(result.error_code, result.error_message)?;
+            let states = result.active_producers.into_iter().map(|state| ProducerState {
+                producer_id: state.producer_id,
+                producer_epoch: state.producer_epoch,
+                last_sequence: state.last_sequence,
+                last_timestamp: state.last_timestamp,
+                current_txn_start_offset: state.current_txn_start_offset,
+            });
+            Ok(states.collect())
+        })
+        .await
+    }
+
+    /// The partitions that are being moved: the replicas that come and those that go.
+    ///
+    /// # Errors
+    /// As the broker says; an older one does not know the question.
+    pub async fn reassignments(&self) -> Result<BTreeMap<TopicPartition, Reassignment>> {
+        let request = ListPartitionReassignmentsRequest { topics: None, ..Default::default() };
+        self.with_retries("listPartitionReassignments", async || {
+            let response = self.cluster.controller().await?.call(&request).await?;
+            Error::check(response.error_code, response.error_message)?;
+            let mut all = BTreeMap::new();
+            for topic in response.topics {
+                for moving in topic.partitions {
+                    let partition =
+                        TopicPartition::new(topic.name.as_str(), moving.partition_index);
+                    let (adding, removing) = (moving.adding_replicas, moving.removing_replicas);
+                    all.insert(partition, Reassignment { adding, removing });
+                }
+            }
+            Ok(all)
+        })
+        .await
+    }
+
+    async fn leader_of(
+        &self,
+        partition: &TopicPartition,
+    ) -> Result<std::sync::Arc<crate::connection::Connection>> {
+        let topics = Some(vec![partition.topic.to_string()]);
+        self.cluster.refresh(topics, AutoCreate::Forbidden).await?;
+        let leader = self.cluster.leader(partition).ok_or_else(|| {
+            let exists =
+                self.cluster.with_metadata(|metadata| metadata.topic(&partition.topic).is_some());
+            // Asking again helps where a leader is being elected, not where nothing is.
+            if exists { Error::from(ErrorCode::LeaderNotAvailable) } else { absent(partition) }
+        })?;
+        self.cluster.node(leader.id).await
+    }
+}
+
+fn absent(partition: &TopicPartition) -> Error {
+    Error::InvalidArgument(format!("Topic '{}' does not exist as expected", partition.topic))
+}
+
+fn is_absent(error: &Error) -> bool {
+    matches!(error.code(), Some(ErrorCode::UnknownTopicOrPartition | ErrorCode::LeaderNotAvailable))
+}
