@@ -6,6 +6,7 @@ use std::fmt;
 use kalda_env::{Clock, SystemClock};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
@@ -38,6 +39,20 @@ pub(crate) fn to_stderr() {
         .event_format(Line)
         .finish();
     // Set twice only if a caller logs already; then its way is as good.
+    let _ = tracing::subscriber::set_global_default(subscriber);
+}
+
+/// Sends what a broker has to say to `writer`, from INFO on; `KALDA_LOG` names another level.
+pub(crate) fn of_broker<W>(writer: W)
+where
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let level = std::env::var("KALDA_LOG").ok().and_then(|level| level.parse().ok());
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(writer)
+        .with_max_level(level.unwrap_or(LevelFilter::INFO))
+        .event_format(Line)
+        .finish();
     let _ = tracing::subscriber::set_global_default(subscriber);
 }
 

@@ -1,6 +1,10 @@
 //! `start`: the arguments of a broker's start line. Running the broker is the server's matter.
 
+mod daemon;
+
 use std::process::ExitCode;
+
+use kalda_server::{BrokerConfig, Server, Warning};
 
 /// A start line.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -33,14 +37,63 @@ pub(crate) fn run(line: &[String]) -> ExitCode {
     }
 }
 
+/// Set for the process that `-daemon` leaves in the background: where it logs to.
+const DAEMON_LOG: &str = "KALDA_DAEMON_LOG";
+
 /// Runs the broker until it is stopped.
 fn serve(args: StartArgs) -> ExitCode {
-    let file = args.file.as_deref().unwrap_or("no properties file");
-    let (count, is_daemon) = (args.overrides.len(), args.is_daemon);
-    eprintln!(
-        "this build has no broker to start with {file}, {count} overrides, daemon: {is_daemon}"
+    let outcome = if args.is_daemon { daemon::spawn(&args) } else { run_here(&args) };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => {
+            eprintln!("kalda: {line}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run_here(args: &StartArgs) -> Result<(), String> {
+    let is_daemon = daemon::detach()?;
+    let (config, warnings) = load(args)?;
+    for Warning(line) in warnings {
+        tracing::warn!("{line}");
+    }
+    let node = config.node_id;
+    let dirs: Vec<_> = config.log_dirs.iter().map(|dir| dir.display().to_string()).collect();
+    let server = Server::start(config).map_err(|error| error.to_string())?;
+    let version = env!("CARGO_PKG_VERSION");
+    let cluster = server.cluster_id();
+    tracing::info!(
+        "kalda {version}, node {node} of cluster {cluster}, data in {}",
+        dirs.join(", ")
     );
-    ExitCode::FAILURE
+    for (listener, bound, dialled) in server.listeners() {
+        tracing::info!("listening on {listener}://{bound}; clients connect to {dialled}");
+    }
+    // Scripts and test containers that start Kafka wait for these two lines.
+    tracing::info!("[KafkaRaftServer nodeId={node}] Kafka Server started");
+    tracing::info!(
+        "[BrokerLifecycleManager id={node}] The broker has been unfenced. Transitioning from RECOVERY to RUNNING."
+    );
+    if is_daemon {
+        daemon::report_ready();
+    }
+    server.wait().map_err(|error| error.to_string())?;
+    tracing::info!("stopped; everything is on disk");
+    Ok(())
+}
+
+fn load(args: &StartArgs) -> Result<(BrokerConfig, Vec<Warning>), String> {
+    let text = match &args.file {
+        Some(path) => Some(std::fs::read_to_string(path).map_err(|error| {
+            format!("{path} cannot be read: {error}; name a server.properties file, or none")
+        })?),
+        None => None,
+    };
+    let environment = std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    BrokerConfig::load(text.as_deref(), environment, &args.overrides)
+        .map_err(|error| error.to_string())
 }
 
 fn parse(name: &str, file: File, args: &[String]) -> Result<StartArgs, String> {

@@ -120,7 +120,7 @@ impl Error {
     pub fn exception_name(&self) -> String {
         let name = match self {
             Self::Api { code, .. } => {
-                return code.exception_name().unwrap_or_else(|| "java.lang.Error".to_owned());
+                return code.exception_name().unwrap_or("java.lang.Error").to_owned();
             }
             Self::UnsupportedApi { .. } => "common.errors.UnsupportedVersionException",
             Self::Disconnected { .. } => "common.errors.DisconnectException",

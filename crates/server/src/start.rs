@@ -13,7 +13,7 @@ use kalda_env::{FsDisk, OsRng, SystemClock};
 use tokio::task::LocalSet;
 
 use crate::broker::{BoundListener, Broker, Parts, Stop, World};
-use crate::config::BrokerConfig;
+use crate::config::{AdvertisedHost, BrokerConfig};
 use crate::listener::{ConnectionLimits, bind};
 use crate::shard::{self, Shard, ShardHandle};
 use crate::tasks::controller::{Commands, ControllerHandle, ControllerLoop};
@@ -97,6 +97,33 @@ impl Server {
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.broker.listeners.iter().map(|bound| bound.address).collect()
+    }
+
+    /// The id of the cluster.
+    #[must_use]
+    pub fn cluster_id(&self) -> &str {
+        &self.broker.cluster_id
+    }
+
+    /// Each listener: its name, the address that it is bound to, and what a client dials.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<(String, SocketAddr, String)> {
+        let all = self.broker.listeners.iter().map(|bound| {
+            let dialled = match &bound.listener.advertised {
+                AdvertisedHost::AsDialled => {
+                    format!(
+                        "localhost:{0}, from elsewhere to this machine's address:{0}",
+                        bound.address.port()
+                    )
+                }
+                AdvertisedHost::Fixed { host, port: 0 } => {
+                    format!("{host}:{}", bound.address.port())
+                }
+                AdvertisedHost::Fixed { host, port } => format!("{host}:{port}"),
+            };
+            (bound.listener.name.clone(), bound.address, dialled)
+        });
+        all.collect()
     }
 
     /// Asks the broker to stop, from any thread.
