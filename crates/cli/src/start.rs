@@ -1,5 +1,6 @@
 //! `start`: the arguments of a broker's start line. Running the broker is the server's matter.
 
+use crate::output::complain;
 use std::process::ExitCode;
 
 /// A start line.
@@ -27,7 +28,7 @@ pub(crate) fn run(line: &[String]) -> ExitCode {
     match parse(name, file, args) {
         Ok(args) => serve(args),
         Err(message) => {
-            eprintln!("{message}");
+            complain!("{message}");
             ExitCode::FAILURE
         }
     }
@@ -37,7 +38,7 @@ pub(crate) fn run(line: &[String]) -> ExitCode {
 fn serve(args: StartArgs) -> ExitCode {
     let file = args.file.as_deref().unwrap_or("no properties file");
     let (count, is_daemon) = (args.overrides.len(), args.is_daemon);
-    eprintln!(
+    complain!(
         "this build has no broker to start with {file}, {count} overrides, daemon: {is_daemon}"
     );
     ExitCode::FAILURE
