@@ -80,7 +80,11 @@ pub(crate) fn apply_partition(
     }
     let Some(directory) = emptiest(&broker.directories) else { return };
     match make(broker, directory, topic, index, settings) {
-        Ok(hosted) => broker.partitions.insert(hosted),
+        Ok(hosted) => {
+            // Its directory is to be durable, and its files closed, before somebody needs it.
+            hosted.queue_flush();
+            broker.partitions.insert(hosted);
+        }
         Err(error) => directory.fail(&error),
     }
 }
@@ -137,6 +141,7 @@ fn delete_topic(broker: &Arc<Broker>, topic: &TopicImage) {
         let unique = kalda_model::Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng));
         let name = TopicPartition::new(Arc::clone(&topic.name), partition.index);
         let directory = partition.directory();
+        directory.remove(&partition);
         match directory.storage.rename_for_delete(&name, unique) {
             Ok(path) => {
                 let delay_ms = partition.file_delete_delay_ms();
