@@ -7,7 +7,7 @@ use bytes::Bytes;
 use kalda_env::Disk;
 use kalda_model::{BrokerId, CLUSTER_METADATA_TOPIC, DirectoryId, LeaderEpoch, Offset, Uuid};
 use kalda_protocol::stored::metadata::{
-    BeginTransactionRecord, EndTransactionRecord, MetadataRecord,
+    AbortTransactionRecord, BeginTransactionRecord, EndTransactionRecord, MetadataRecord,
 };
 use kalda_protocol::stored::raft::leader_change::Voter;
 use kalda_protocol::stored::raft::{ControlRecord, LeaderChangeMessage};
@@ -90,6 +90,8 @@ pub struct MetadataLog {
     epoch: LeaderEpoch,
     snapshot: Option<SnapshotId>,
     bytes_since_snapshot: u64,
+    /// A metadata transaction was begun and not ended (KIP-868).
+    in_transaction: bool,
 }
 
 impl MetadataLog {
@@ -107,12 +109,14 @@ impl MetadataLog {
             epoch: LeaderEpoch::UNKNOWN,
             snapshot: None,
             bytes_since_snapshot: 0,
+            in_transaction: false,
         };
         if !is_new {
             opened.replay_snapshot(sink)?;
             opened.replay_log(sink)?;
         }
         opened.begin_epoch(&opening)?;
+        opened.abort_transaction(opening.now_ms, sink)?;
         Ok(opened)
     }
 
@@ -260,10 +264,23 @@ impl MetadataLog {
         Ok(())
     }
 
-    fn replay_batch(&self, batch: &BatchView<'_>, sink: &mut dyn Replay) -> Result<(), OpenError> {
+    fn replay_batch(
+        &mut self,
+        batch: &BatchView<'_>,
+        sink: &mut dyn Replay,
+    ) -> Result<(), OpenError> {
         let at = batch.base_offset();
         let records =
             records_of(batch).map_err(|error| self.unusable(format!("offset {at}: {error}")))?;
+        for record in &records {
+            match record {
+                MetadataRecord::BeginTransaction(_) => self.in_transaction = true,
+                MetadataRecord::EndTransaction(_) | MetadataRecord::AbortTransaction(_) => {
+                    self.in_transaction = false;
+                }
+                _ => {}
+            }
+        }
         sink.replay(&records, batch.next_offset(), batch.leader_epoch())
             .map_err(|reason| self.unusable(format!("offset {at}: {reason}")))
     }
@@ -295,6 +312,18 @@ impl MetadataLog {
         self.log.append_control(bytes, self.epoch, opening.now_ms)?;
         Ok(())
     }
+
+    /// Nobody is left to end a transaction that an earlier leader began: nothing of it holds, and
+    /// what comes next must not become a part of it.
+    fn abort_transaction(&mut self, now_ms: i64, sink: &mut dyn Replay) -> Result<(), OpenError> {
+        if !std::mem::take(&mut self.in_transaction) {
+            return Ok(());
+        }
+        let reason = Some("its leader ended before it did".to_owned());
+        let abort = [MetadataRecord::AbortTransaction(AbortTransactionRecord { reason })];
+        let end = self.append_batch(&abort, now_ms)?;
+        sink.replay(&abort, end, self.epoch).map_err(|reason| self.unusable(reason))
+    }
 }
 
 fn open_log(opening: &Opening<'_>, dir: &Path) -> Result<(Log, bool), OpenError> {
@@ -316,6 +345,15 @@ fn open_log(opening: &Opening<'_>, dir: &Path) -> Result<(Log, bool), OpenError>
         log_start: Offset::ZERO,
         now_ms: opening.now_ms,
     };
+    let list = opening.disk.list(dir);
+    let list = list.map_err(|source| StorageError::Disk { path: dir.to_owned(), source })?;
+    if let Some(damaged) = list.iter().find(|entry| entry.name.ends_with(".quarantine")) {
+        // An earlier start set it aside: what is left would look like a whole log, of another cluster.
+        return Err(OpenError::Unusable {
+            path: dir.to_owned(),
+            reason: format!("{} holds damaged bytes that are missing from it", damaged.name),
+        });
+    }
     let (log, report) = Log::open(opening.disk, dir, config, options)?;
     if let Some(damaged) = report.quarantined.first() {
         return Err(OpenError::Unusable {

@@ -159,7 +159,6 @@ impl DataDirectory {
             "log directory {} goes offline: {error}. Free or repair the disk, then restart the broker",
             self.shown_path
         );
-        tracing::error!("{line}");
         (self.on_offline)(self, line);
         let partitions: Vec<_> =
             self.shared.hosted.lock().iter().filter_map(Weak::upgrade).collect();

@@ -20,6 +20,8 @@ use crate::listener::{ConnectionLimits, ConnectionPlace};
 
 /// How often idle and stuck connections are looked for.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// The least of it, however short `connections.max.idle.ms` is.
+const SWEEP_EVERY_MIN: Duration = Duration::from_millis(100);
 /// How long answers in flight may take to leave when the broker stops.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
 
@@ -142,16 +144,22 @@ impl Room {
 /// Closes connections that have been idle for `connections.max.idle.ms`, and those that have begun
 /// a request and not gone on with it for `request.timeout.ms`.
 async fn sweep(broker: Arc<Broker>, room: Rc<Room>) {
-    let idle_ms_max = broker.config.number("connections.max.idle.ms");
+    // Negative: never.
+    let idle_ms_max = match broker.config.number("connections.max.idle.ms") {
+        never if never < 0 => i64::MAX,
+        idle_ms_max => idle_ms_max,
+    };
     let stuck_ms_max = broker.config.number("request.timeout.ms");
+    let idle_max = Duration::from_millis(u64::try_from(idle_ms_max).unwrap_or(u64::MAX));
+    let every = SWEEP_EVERY.min(idle_max).max(SWEEP_EVERY_MIN);
     loop {
-        tokio::time::sleep(SWEEP_EVERY).await;
+        tokio::time::sleep(every).await;
         let now_ms = broker.clock.monotonic_ms();
         for peer in room.peers.borrow().values() {
             let silent_ms = now_ms - peer.active_ms();
-            let is_stuck = peer.is_mid_frame() && silent_ms > stuck_ms_max;
-            let is_idle = !peer.is_served() && silent_ms > idle_ms_max;
-            if is_stuck || is_idle {
+            let allowed_ms =
+                if peer.is_mid_frame() { stuck_ms_max.min(idle_ms_max) } else { idle_ms_max };
+            if !peer.is_served() && silent_ms > allowed_ms {
                 peer.cut();
             }
         }

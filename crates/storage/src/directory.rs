@@ -255,6 +255,13 @@ impl LogDirectory {
         Ok(to)
     }
 
+    /// Where the copy of a partition that is moving here grows:
+    /// `<topic>-<partition>.<unique>-future`.
+    #[must_use]
+    pub fn future_dir(&self, partition: &TopicPartition, unique: Uuid) -> PathBuf {
+        self.path.join(marked_name(partition, unique, FUTURE_SUFFIX))
+    }
+
     /// Removes a directory that [`LogDirectory::rename_for_delete`] made.
     ///
     /// # Errors

@@ -30,7 +30,7 @@ pub trait Flushable: Send + Sync {
 /// The group commit of one log directory. Dropping it finishes what was marked and ends the thread.
 pub struct Flusher {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Shared {
@@ -61,7 +61,7 @@ impl Flusher {
         let thread = std::thread::Builder::new()
             .name("kalda-flusher".to_owned())
             .spawn(move || run(&for_thread, on_error))?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
     }
 
     /// Says that `log` has something to make durable. Cheap when it has been said already.
@@ -75,17 +75,24 @@ impl Flusher {
             self.shared.wake.notify_one();
         }
     }
-}
 
-impl Drop for Flusher {
-    fn drop(&mut self) {
+    /// Makes durable what was marked and ends the thread: before logs are closed, which flushes them
+    /// on the caller's own thread. What is marked later stays as it is.
+    pub fn finish(&self) {
         self.shared.lock().is_stopping = true;
         self.shared.wake.notify_one();
-        if let Some(thread) = self.thread.take()
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread
             && thread.join().is_err()
         {
             tracing::error!("the flusher thread panicked");
         }
+    }
+}
+
+impl Drop for Flusher {
+    fn drop(&mut self) {
+        self.finish();
     }
 }
 

@@ -68,20 +68,23 @@ impl Outbox {
         self.pieces.extend(answer.pieces.into_iter().filter(|piece| piece.len() > 0));
     }
 
-    /// Writes everything, waiting for the client to take it.
-    pub(crate) async fn flush(&mut self, stream: &TcpStream) -> io::Result<()> {
-        while !self.pieces.is_empty() {
-            match self.write_some(stream) {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Writes a part of it, waiting for the client to take it.
+    pub(crate) async fn write_some(&mut self, stream: &TcpStream) -> io::Result<()> {
+        loop {
+            match self.try_write_some(stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     stream.writable().await?
                 }
-                other => other?,
+                other => return other,
             }
         }
-        Ok(())
     }
 
-    fn write_some(&mut self, stream: &TcpStream) -> io::Result<()> {
+    fn try_write_some(&mut self, stream: &TcpStream) -> io::Result<()> {
         match self.pieces.front_mut() {
             None => Ok(()),
             Some(Piece::Bytes(_)) => self.write_bytes(stream),

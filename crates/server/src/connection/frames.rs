@@ -73,18 +73,45 @@ impl Frames {
         !self.buffer.is_empty()
     }
 
-    /// Reads what the socket has; 0 at its end. The caller waits for it to be readable.
-    pub(crate) async fn fill(&mut self, stream: &TcpStream) -> Result<usize, FrameError> {
-        let missing = match self.frame_len()? {
-            Some(len) => (4 + len).saturating_sub(self.buffer.len()),
-            None => 0,
-        };
+    /// Whether the frame that is being read needs a part of the budget before it may grow, and there
+    /// is none to be had at once.
+    pub(crate) fn must_wait_for_memory(&mut self) -> Result<bool, FrameError> {
+        let Some(bytes) = self.unaccounted()? else { return Ok(false) };
+        self.grant = self.memory.try_take(bytes);
+        Ok(self.grant.is_none())
+    }
+
+    /// Waits for the memory of the frame that is being read. The caller first answers what it can:
+    /// the budget may be in the hands of its own requests.
+    pub(crate) async fn wait_for_memory(&mut self) -> Result<(), FrameError> {
+        if let Some(bytes) = self.unaccounted()? {
+            self.grant = Some(self.memory.take(bytes).await);
+        }
+        Ok(())
+    }
+
+    /// The bytes that the frame being read takes, if they have to be accounted for and are not.
+    fn unaccounted(&self) -> Result<Option<usize>, FrameError> {
+        let missing = self.missing()?;
+        let is_small = missing <= SCRATCH_LEN && self.buffer.len() < ACCOUNTED_FROM;
+        let is_needed = !is_small && self.grant.is_none();
+        Ok(is_needed.then_some(self.buffer.len() + missing))
+    }
+
+    /// Bytes of the frame being read that are not here yet.
+    fn missing(&self) -> Result<usize, FrameError> {
+        let len = self.frame_len()?;
+        Ok(len.map_or(0, |len| (4 + len).saturating_sub(self.buffer.len())))
+    }
+
+    /// Reads what the socket has; 0 at its end. The caller waits for it to be readable, and for the
+    /// memory before that.
+    pub(crate) fn fill(&mut self, stream: &TcpStream) -> Result<usize, FrameError> {
+        let missing = self.missing()?;
         if missing <= SCRATCH_LEN && self.buffer.len() < ACCOUNTED_FROM {
             return self.fill_through_scratch(stream);
         }
-        if self.grant.is_none() {
-            self.grant = Some(self.memory.take(self.buffer.len() + missing).await);
-        }
+        debug_assert!(self.grant.is_some(), "memory is accounted for before it is taken");
         // Doubles what is here, so that a stranger's length costs at most twice its bytes.
         let grow = missing.min(self.buffer.len().max(ACCOUNTED_FROM));
         self.buffer.reserve(grow);

@@ -38,7 +38,8 @@ impl RequestMemory {
         }
     }
 
-    fn try_take(self: &Arc<Self>, bytes: usize) -> Option<MemoryGrant> {
+    /// `bytes` if they fit now.
+    pub(crate) fn try_take(self: &Arc<Self>, bytes: usize) -> Option<MemoryGrant> {
         let fits = |used: usize| {
             let after = used + bytes;
             (after <= self.limit || used == 0).then_some(after)

@@ -144,7 +144,7 @@ impl Connection {
     async fn serve(&mut self) -> Result<(), Ended> {
         loop {
             self.serve_complete_frames().await?;
-            self.outbox.flush(&self.stream).await?;
+            self.write_answers().await?;
             self.peer.served.store(!self.pending.is_empty(), Ordering::Relaxed);
             self.peer.mid_frame.store(self.frames.is_partial(), Ordering::Relaxed);
             match self.next_event().await? {
@@ -153,7 +153,13 @@ impl Connection {
                     self.outbox.extend(answer?);
                 }
                 Event::Readable => {
-                    if self.frames.fill(&self.stream).await? == 0 {
+                    if self.frames.must_wait_for_memory()? {
+                        self.answer_pending().await?;
+                        // It is this broker that does not go on, not the client.
+                        self.peer.served.store(true, Ordering::Relaxed);
+                        self.frames.wait_for_memory().await?;
+                    }
+                    if self.frames.fill(&self.stream)? == 0 {
                         return self.drain().await;
                     }
                 }
@@ -185,14 +191,25 @@ impl Connection {
     async fn answer_pending(&mut self) -> Result<(), Ended> {
         while let Some(answer) = self.pending.pop_front() {
             self.outbox.extend(answer.await?);
-            self.outbox.flush(&self.stream).await?;
+            self.write_answers().await?;
         }
+        Ok(())
+    }
+
+    /// Writes what is due, waiting for the client to take it: one that does not counts as idle.
+    async fn write_answers(&mut self) -> std::io::Result<()> {
+        let was_served = self.peer.served.swap(false, Ordering::Relaxed);
+        while !self.outbox.is_empty() {
+            self.outbox.write_some(&self.stream).await?;
+            self.peer.active_ms.store(self.broker.clock.monotonic_ms(), Ordering::Relaxed);
+        }
+        self.peer.served.store(was_served, Ordering::Relaxed);
         Ok(())
     }
 
     async fn drain(&mut self) -> Result<(), Ended> {
         self.answer_pending().await?;
-        Ok(self.outbox.flush(&self.stream).await?)
+        Ok(self.write_answers().await?)
     }
 
     /// The next thing to happen. An answer that is ready goes before new requests.

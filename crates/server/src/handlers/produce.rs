@@ -60,7 +60,10 @@ pub(crate) fn serve(
             waits.done().await;
             return Ok(None);
         }
-        if tokio::time::timeout(timeout, waits.done()).await.is_err() {
+        if acks == Some(Acks::Leader) {
+            // As in Kafka, `timeout_ms` is for the replicas: the leader's own disk is waited for.
+            waits.done().await;
+        } else if tokio::time::timeout(timeout, waits.done()).await.is_err() {
             response.time_out();
         }
         response.encode(&cx, &waits, out).map(Some)

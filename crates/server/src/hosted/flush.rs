@@ -16,19 +16,37 @@ impl Flushable for HostedPartition {
         if state.gone.is_some() {
             return Ok(None);
         }
+        if state.is_flushing {
+            // After a move two flushers may know this partition. They take turns.
+            state.flush_again = true;
+            return Ok(None);
+        }
         state.unflushed_since_ms = None;
-        state.log.take_dirty()
+        let work = state.log.take_dirty()?;
+        state.is_flushing = work.is_some();
+        Ok(work)
     }
 
     fn on_flushed(&self, done: Flushed) {
         let mut state = self.state.lock();
+        state.is_flushing = false;
+        self.flush_ended.notify_all();
+        if std::mem::take(&mut state.flush_again)
+            && let Some(me) = self.me.upgrade()
+        {
+            me.queue_flush();
+        }
         let flushed = state.log.on_flushed(done);
         let effects = state.partition.on_flushed(flushed);
         state.perform(effects);
     }
 
     fn on_flush_error(&self, _error: &StorageError) {
-        self.state.lock().log.on_flush_error();
+        let mut state = self.state.lock();
+        state.is_flushing = false;
+        self.flush_ended.notify_all();
+        state.log.on_flush_error();
+        drop(state);
         self.retire(ErrorCode::KafkaStorageError);
     }
 }

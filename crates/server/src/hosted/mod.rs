@@ -12,15 +12,15 @@ mod relocate;
 mod waits;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Weak};
 
 use kalda_metadata::PartitionRegistration;
 use kalda_model::{BrokerId, Offset, TopicId};
 use kalda_protocol::ErrorCode;
 use kalda_replication::{Effects, Partition, Refused};
 use kalda_storage::{Log, StorageError};
-use parking_lot::{Mutex, MutexGuard, RwLock};
+use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 pub(crate) use append::{AppendRefused, Appending};
 pub(crate) use fetched::FetchedRecords;
@@ -40,6 +40,9 @@ pub(crate) struct HostedPartition {
     directory: RwLock<Arc<DataDirectory>>,
     /// Whether the flusher knows that there is something to flush.
     is_queued: AtomicBool,
+    /// Told when a flush has ended, for who must not run beside one.
+    flush_ended: Condvar,
+    me: Weak<Self>,
     state: Mutex<State>,
 }
 
@@ -54,6 +57,10 @@ struct State {
     unseen: VecDeque<(Offset, usize)>,
     /// When the first record was appended that is not flushed, in page-cache mode.
     unflushed_since_ms: Option<i64>,
+    /// A flusher is at work on the log, without the lock.
+    is_flushing: bool,
+    /// Another flusher came meanwhile.
+    flush_again: bool,
     /// Set once the partition is deleted or its directory failed: what everybody is answered.
     gone: Option<ErrorCode>,
 }
@@ -80,14 +87,22 @@ impl HostedPartition {
             fetch_waits: Vec::new(),
             unseen: VecDeque::new(),
             unflushed_since_ms: None,
+            is_flushing: false,
+            flush_again: false,
             gone: None,
         };
-        let state = Mutex::new(state);
-        let is_queued = AtomicBool::new(false);
-        let directory = RwLock::new(directory);
-        let hosted = Self { topic, index, topic_id, directory, is_queued, state };
+        let hosted = Arc::new_cyclic(|me| Self {
+            topic,
+            index,
+            topic_id,
+            directory: RwLock::new(directory),
+            is_queued: AtomicBool::new(false),
+            flush_ended: Condvar::new(),
+            me: Weak::clone(me),
+            state: Mutex::new(state),
+        });
         hosted.on_metadata(registration);
-        Arc::new(hosted)
+        hosted
     }
 
     /// The log directory that it lives in.

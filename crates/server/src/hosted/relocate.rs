@@ -11,15 +11,24 @@ use crate::directory::DataDirectory;
 
 impl HostedPartition {
     /// Closes the log, lets `copy` bring the copy up to date and put it in its place, and goes on
-    /// with the copy. If anything fails the partition stays where it is.
+    /// with the copy; then lets `retire` take the old place out of the way, before anyone can append
+    /// here or delete the topic. If anything fails until then the partition stays where it is.
+    /// Answers whether it moved: one that was deleted meanwhile does not.
     pub(crate) fn switch_directory(
         &self,
         target: &Arc<DataDirectory>,
         disk: &dyn Disk,
         now_ms: i64,
         copy: &dyn Fn() -> Result<(), StorageError>,
-    ) -> Result<(), StorageError> {
+        retire: &dyn Fn() -> Result<(), StorageError>,
+    ) -> Result<bool, StorageError> {
         let mut state = self.state.lock();
+        while state.is_flushing {
+            self.flush_ended.wait(&mut state);
+        }
+        if state.gone.is_some() {
+            return Ok(false);
+        }
         state.log.close_clean()?;
         copy()?;
         let name = TopicPartition::new(Arc::clone(&self.topic), self.index);
@@ -48,6 +57,7 @@ impl HostedPartition {
         let end = state.log.log_end_offset();
         let effects = state.partition.on_flushed(end);
         state.perform(effects);
-        Ok(())
+        retire()?;
+        Ok(true)
     }
 }

@@ -72,7 +72,10 @@ fn stop_when_all_are_offline(
     Arc::new(move |_directory: &DataDirectory, line: String| {
         let left = live.fetch_sub(1, std::sync::atomic::Ordering::AcqRel) - 1;
         if left == 0 || holds_metadata {
+            // The process ends with this line.
             stop.ask(Some(line));
+        } else {
+            tracing::error!("{line}");
         }
     })
 }

@@ -104,16 +104,26 @@ pub(super) fn host_partitions(
                     .is_some_and(|partition| partition.replicas.contains(&broker.node))
             });
             let Some(topic) = known else {
-                set_aside(broker, one, &name)?;
+                set_aside(broker, &one.directory, &name, "is of no topic in the metadata")?;
                 continue;
             };
             let settings = metadata_publisher::settings(broker, &image, &topic.name);
             let (log, report) = open_log(broker, one, &name, Arc::clone(&settings.log))?;
             if log.topic_id().is_some_and(|id| id != topic.id) {
-                set_aside(broker, one, &name)?;
+                set_aside(broker, &one.directory, &name, "is of no topic in the metadata")?;
                 continue;
             }
             report_recovery(&name, &report);
+            // A crash in the last step of a move leaves the partition in both directories.
+            if let Some(twin) = broker.partitions.find(topic.id, name.partition) {
+                let reason = "was being moved and is complete in another log directory";
+                let end = twin.with_log(|log, _| log.log_end_offset());
+                if end.is_ok_and(|end| end >= log.log_end_offset()) {
+                    set_aside(broker, &one.directory, &name, reason)?;
+                    continue;
+                }
+                set_aside(broker, &twin.directory(), &name, reason)?;
+            }
             if report.missing.is_some() || !report.quarantined.is_empty() {
                 last = LastShutdown::Unclean;
             }
@@ -167,17 +177,19 @@ fn open_log(
     Log::open(&broker.disk, &path, config, options).map_err(|error| StartError(error.to_string()))
 }
 
-/// A directory that belongs to no topic of the metadata: renamed, never removed.
+/// A directory that is not to be used: renamed, never removed.
 fn set_aside(
     broker: &Broker,
-    one: &OpenedDirectory,
+    directory: &DataDirectory,
     name: &TopicPartition,
+    reason: &str,
 ) -> Result<(), StartError> {
     let unique = Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng));
-    let renamed = one.directory.storage.rename_stray(name, unique);
+    let renamed = directory.storage.rename_stray(name, unique);
     let path = renamed.map_err(|error| StartError(error.to_string()))?;
     tracing::warn!(
-        "{name} is of no topic in the metadata; its directory was renamed to {}",
+        "{name} in {} {reason}; its directory was renamed to {}",
+        directory.shown_path(),
         path.display()
     );
     Ok(())

@@ -35,6 +35,10 @@ pub(super) fn close(
     metadata: &SharedMetadataLog,
 ) -> Result<(), StorageError> {
     let mut first_error = None;
+    // From here on logs are flushed by closing them: two must not do it to one log at once.
+    for directory in &broker.directories {
+        directory.flusher.finish();
+    }
     for directory in broker.directories.iter().filter(|one| !one.storage.is_offline()) {
         let mut closed = directory.hosted().into_iter().try_for_each(|partition| {
             match partition.with_log(|log, _| log.close_clean()) {

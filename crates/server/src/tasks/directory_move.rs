@@ -9,11 +9,12 @@ use std::sync::Arc;
 
 use kalda_env::{Disk, OpenMode};
 use kalda_model::TopicPartition;
-use kalda_storage::StorageError;
+use kalda_storage::{Checkpoint, StorageError};
 
 use crate::broker::Broker;
 use crate::directory::DataDirectory;
 use crate::hosted::HostedPartition;
+use crate::tasks::housekeeping;
 
 /// Bytes copied at once.
 const COPY_LEN: usize = 1024 * 1024;
@@ -36,7 +37,8 @@ pub(crate) fn start(
         let moved = relocate(&broker, &partition, &target);
         let (from, to) = (partition.directory(), target.shown_path());
         match moved {
-            Ok(()) => tracing::info!("{name} moved to {to}"),
+            Ok(true) => tracing::info!("{name} moved to {to}"),
+            Ok(false) => tracing::info!("{name} was deleted while it moved to {to}"),
             Err(error) => tracing::error!(
                 "{name} stays in {}: it could not be copied to {to}: {error}",
                 from.shown_path()
@@ -52,12 +54,12 @@ fn relocate(
     broker: &Broker,
     partition: &Arc<HostedPartition>,
     target: &Arc<DataDirectory>,
-) -> Result<(), StorageError> {
+) -> Result<bool, StorageError> {
     let name = TopicPartition::new(Arc::clone(&partition.topic), partition.index);
     let unique = kalda_model::Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng));
     let source = partition.directory();
     let from = source.storage.partition_dir(&name);
-    let future = target.path().join(format!("{name}.{:032x}-future", unique.0));
+    let future = target.storage.future_dir(&name, unique);
     let disk = &broker.disk;
     let failed = |source| StorageError::Disk { path: future.clone(), source };
     disk.create_dir_all(&future).map_err(failed)?;
@@ -66,27 +68,35 @@ fn relocate(
             copy_files(&**disk, &from, &future, Which::Logs).map_err(failed)?;
         }
         let now_ms = broker.clock.wall_ms();
-        partition.switch_directory(target, &**disk, now_ms, &|| {
+        let copy = || {
             copy_files(&**disk, &from, &future, Which::All).map_err(failed)?;
             disk.rename(&future, &target.storage.partition_dir(&name)).map_err(failed)?;
             disk.sync_dir(target.path()).map_err(failed)
-        })
+        };
+        let retire = || {
+            source.remove(partition);
+            target.add(partition);
+            let removed = source.storage.rename_for_delete(&name, unique)?;
+            // Its files are not needed any more: readers hold theirs open.
+            source.add_deleted(removed, now_ms);
+            Ok(())
+        };
+        partition.switch_directory(target, &**disk, now_ms, &copy, &retire)
     })();
-    if copied.is_err() {
+    match copied {
+        Ok(true) => {
+            // A start of the log that DeleteRecords set is known to the old directory only.
+            housekeeping::write_checkpoint(target, Checkpoint::LogStart)?;
+        }
         // A leftover is harmless: it is set aside at the next start.
-        let _kept = disk.remove_dir_all(&future);
-        return copied;
+        Ok(false) | Err(_) => drop(disk.remove_dir_all(&future)),
     }
-    source.remove(partition);
-    target.add(partition);
-    let removed = source.storage.rename_for_delete(&name, unique)?;
-    source.add_deleted(removed, broker.clock.wall_ms() + partition.file_delete_delay_ms());
-    Ok(())
+    copied
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Which {
-    /// Segments only, as far as they go.
+    /// Segments only, as far as they go; synced, so that little is left to sync under the lock.
     Logs,
     /// Everything, and nothing that is not there any more; synced.
     All,
@@ -99,7 +109,7 @@ fn copy_files(disk: &dyn Disk, from: &Path, to: &Path, which: Which) -> std::io:
     };
     let present = names(from)?;
     for name in present.iter().filter(|name| which == Which::All || name.ends_with(".log")) {
-        copy_rest(disk, &from.join(name), &to.join(name), which)?;
+        copy_rest(disk, &from.join(name), &to.join(name))?;
     }
     if which == Which::All {
         for stale in names(to)?.iter().filter(|name| !present.contains(name)) {
@@ -111,7 +121,7 @@ fn copy_files(disk: &dyn Disk, from: &Path, to: &Path, which: Which) -> std::io:
 }
 
 /// Copies what `to` lacks at its end; files other than segments are copied anew.
-fn copy_rest(disk: &dyn Disk, from: &Path, to: &Path, which: Which) -> std::io::Result<()> {
+fn copy_rest(disk: &dyn Disk, from: &Path, to: &Path) -> std::io::Result<()> {
     let source = match disk.open(from, OpenMode::Read) {
         Ok(source) => source,
         // Retention took it meanwhile.
@@ -131,5 +141,5 @@ fn copy_rest(disk: &dyn Disk, from: &Path, to: &Path, which: Which) -> std::io::
         position += read as u64;
     }
     target.set_len(position)?;
-    if which == Which::All { target.sync_data() } else { Ok(()) }
+    target.sync_data()
 }
