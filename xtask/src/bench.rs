@@ -72,11 +72,19 @@ fn measure(root: &Path, binary: PathBuf, scale: Scale, with_apache: bool) -> Out
     let kalda = broker::Kalda { binary };
     println!("{}", figures::machine()?);
     let mut table = Table::new();
-    startup::measure(&kalda, scale, &mut table)?;
-    partitions::measure(&kalda, scale, &mut table)?;
-    zero_copy::measure(&kalda, &mut table)?;
+    // A part that fails is told at once and at the end, and does not take the others with it.
+    let mut failures = Vec::new();
+    let mut part = |name: &str, outcome: Outcome<()>| {
+        if let Err(error) = outcome {
+            println!("{name}: FAILED: {error}");
+            failures.push(format!("{name}: {error}"));
+        }
+    };
+    part("start", startup::measure(&kalda, scale, &mut table));
+    part("partitions", partitions::measure(&kalda, scale, &mut table));
+    part("zero copy", zero_copy::measure(&kalda, &mut table));
     let jars = if with_apache { Some(apache::jars(root)?) } else { None };
-    compare::measure(&kalda, jars.as_deref(), scale, &mut table)?;
+    part("throughput", compare::measure(&kalda, jars.as_deref(), scale, &mut table));
     println!("\n{table}");
-    Ok(())
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
 }
