@@ -6,7 +6,7 @@
 use super::topic;
 use crate::config::ConfigKey;
 use crate::config::ConfigType::{Int, List};
-use crate::config::Valid::{Any};
+use crate::config::Valid::Any;
 
 #[rustfmt::skip]
 pub(super) static KEYS: &[ConfigKey] = &[
