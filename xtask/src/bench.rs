@@ -15,7 +15,7 @@ mod startup;
 mod wire;
 mod zero_copy;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use figures::Table;
@@ -39,24 +39,37 @@ impl Scale {
     const QUICK: Self = Self { starts: 10, load_bytes: 256 << 20, rounds: 3, ..Self::FULL };
 }
 
-/// `cargo xtask bench [--quick] [--apache]`.
+/// `cargo xtask bench [--quick] [--apache] [--binary PATH]`.
 pub(crate) fn run(root: &Path, options: &[String]) -> Result<(), String> {
-    let is_set = |name: &str| options.iter().any(|option| option == name);
-    if let Some(unknown) =
-        options.iter().find(|option| !matches!(&***option, "--quick" | "--apache"))
-    {
-        return Err(format!("bench takes --quick and --apache, not {unknown}"));
+    let (mut scale, mut with_apache, mut binary) = (Scale::FULL, false, None);
+    let mut options = options.iter();
+    while let Some(option) = options.next() {
+        match option.as_str() {
+            "--quick" => scale = Scale::QUICK,
+            "--apache" => with_apache = true,
+            "--binary" => binary = Some(options.next().ok_or("--binary takes a path")?),
+            unknown => return Err(format!("bench takes no {unknown}")),
+        }
     }
-    let scale = if is_set("--quick") { Scale::QUICK } else { Scale::FULL };
-    measure(root, scale, is_set("--apache")).map_err(|error| format!("bench: {error}"))
+    let outcome = match binary {
+        Some(binary) => std::fs::canonicalize(binary).map_err(Into::into),
+        None => build(root),
+    };
+    let outcome = outcome.and_then(|binary| measure(root, binary, scale, with_apache));
+    outcome.map_err(|error| format!("bench: {error}"))
 }
 
-fn measure(root: &Path, scale: Scale, with_apache: bool) -> Outcome<()> {
+/// The release binary of the workspace as it is.
+fn build(root: &Path) -> Outcome<PathBuf> {
     let built = Command::new("cargo").args(["build", "--release"]).current_dir(root).status()?;
     if !built.success() {
         return Err("the release binary was not built".into());
     }
-    let kalda = broker::Kalda { binary: root.join("target/release/kalda") };
+    Ok(root.join("target/release/kalda"))
+}
+
+fn measure(root: &Path, binary: PathBuf, scale: Scale, with_apache: bool) -> Outcome<()> {
+    let kalda = broker::Kalda { binary };
     println!("{}", figures::machine()?);
     let mut table = Table::new();
     startup::measure(&kalda, scale, &mut table)?;

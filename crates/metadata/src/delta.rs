@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kalda_model::{BrokerId, LeaderEpoch, Offset, TopicId};
-use kalda_protocol::stored::metadata::MetadataRecord;
+use kalda_protocol::stored::metadata::{ConfigRecord, MetadataRecord};
 
 use crate::brokers::BrokerRegistration;
 use crate::configs::{ConfigResource, ResourceType};
@@ -95,52 +95,19 @@ impl Delta {
     pub fn replay(&mut self, record: &MetadataRecord) -> Result<(), ReplayError> {
         use MetadataRecord as R;
         match record {
-            R::RegisterBroker(record) => {
-                self.put_broker(BrokerRegistration::from(record));
+            R::RegisterBroker(_)
+            | R::UnregisterBroker(_)
+            | R::BrokerRegistrationChange(_)
+            | R::FenceBroker(_)
+            | R::UnfenceBroker(_) => self.replay_broker(record),
+            R::Topic(_) | R::Partition(_) | R::PartitionChange(_) | R::RemoveTopic(_) => {
+                self.replay_topic(record)
+            }
+            R::ClearElr(record) => {
+                self.clear_elr(&record.topic_name);
                 Ok(())
             }
-            R::UnregisterBroker(record) => {
-                self.brokers_changed = true;
-                Arc::make_mut(&mut self.image.brokers).remove(&BrokerId(record.broker_id));
-                Ok(())
-            }
-            R::BrokerRegistrationChange(record) => {
-                let changed = self.broker(record.broker_id)?.changed_by(record);
-                self.put_broker(changed);
-                Ok(())
-            }
-            R::FenceBroker(record) => self.set_fenced(record.id, true),
-            R::UnfenceBroker(record) => self.set_fenced(record.id, false),
-            R::Topic(record) => {
-                let name: Arc<str> = record.name.as_str().into();
-                let topic = TopicImage { name, id: record.topic_id, partitions: BTreeMap::new() };
-                Arc::make_mut(&mut self.image.topics).insert(topic);
-                self.topics.insert(record.topic_id, TopicChange::Changed(BTreeSet::new()));
-                Ok(())
-            }
-            R::Partition(record) => {
-                let registration = PartitionRegistration::from(record);
-                self.put_partition(record.topic_id, record.partition_id, registration)
-            }
-            R::PartitionChange(record) => {
-                let (topic, index) = (record.topic_id, record.partition_id);
-                let known =
-                    self.image.topics.by_id(topic).ok_or(ReplayError::UnknownTopic(topic))?;
-                let partition = known.partitions.get(&index);
-                let partition = partition.ok_or(ReplayError::UnknownPartition(topic, index))?;
-                let changed = partition.changed_by(record);
-                self.put_partition(topic, index, changed)
-            }
-            R::RemoveTopic(record) => self.remove_topic(record.topic_id),
-            R::Config(record) => {
-                let unknown =
-                    || ReplayError::UnknownResource(record.resource_type, record.name.clone());
-                let kind = ResourceType::from_wire(record.resource_type).ok_or_else(unknown)?;
-                let resource = ConfigResource { kind, name: record.resource_name.as_str().into() };
-                Arc::make_mut(&mut self.image.configs).replay(&resource, record);
-                self.configs.insert(resource);
-                Ok(())
-            }
+            R::Config(record) => self.replay_config(record),
             R::FeatureLevel(record) => {
                 let features = Arc::make_mut(&mut self.image.features);
                 match record.feature_level {
@@ -151,10 +118,6 @@ impl Delta {
             }
             R::ProducerIds(record) => {
                 self.image.next_producer_id = record.next_producer_id;
-                Ok(())
-            }
-            R::ClearElr(record) => {
-                self.clear_elr(&record.topic_name);
                 Ok(())
             }
             R::NoOp(_) => Ok(()),
@@ -172,6 +135,62 @@ impl Delta {
                 Ok(())
             }
         }
+    }
+
+    fn replay_broker(&mut self, record: &MetadataRecord) -> Result<(), ReplayError> {
+        use MetadataRecord as R;
+        match record {
+            R::RegisterBroker(record) => self.put_broker(BrokerRegistration::from(record)),
+            R::UnregisterBroker(record) => {
+                self.brokers_changed = true;
+                Arc::make_mut(&mut self.image.brokers).remove(&BrokerId(record.broker_id));
+            }
+            R::BrokerRegistrationChange(record) => {
+                let changed = self.broker(record.broker_id)?.changed_by(record);
+                self.put_broker(changed);
+            }
+            R::FenceBroker(record) => self.set_fenced(record.id, true)?,
+            R::UnfenceBroker(record) => self.set_fenced(record.id, false)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn replay_topic(&mut self, record: &MetadataRecord) -> Result<(), ReplayError> {
+        use MetadataRecord as R;
+        match record {
+            R::Topic(record) => {
+                let name: Arc<str> = record.name.as_str().into();
+                let topic = TopicImage { name, id: record.topic_id, partitions: BTreeMap::new() };
+                Arc::make_mut(&mut self.image.topics).insert(topic);
+                self.topics.insert(record.topic_id, TopicChange::Changed(BTreeSet::new()));
+                Ok(())
+            }
+            R::Partition(record) => {
+                let registration = PartitionRegistration::from(record);
+                self.put_partition(record.topic_id, record.partition_id, registration)
+            }
+            R::PartitionChange(record) => {
+                let (topic, index) = (record.topic_id, record.partition_id);
+                let known = self.image.topics.by_id(topic);
+                let known = known.ok_or(ReplayError::UnknownTopic(topic))?;
+                let partition = known.partitions.get(&index);
+                let partition = partition.ok_or(ReplayError::UnknownPartition(topic, index))?;
+                let changed = partition.changed_by(record);
+                self.put_partition(topic, index, changed)
+            }
+            R::RemoveTopic(record) => self.remove_topic(record.topic_id),
+            _ => Ok(()),
+        }
+    }
+
+    fn replay_config(&mut self, record: &ConfigRecord) -> Result<(), ReplayError> {
+        let unknown = || ReplayError::UnknownResource(record.resource_type, record.name.clone());
+        let kind = ResourceType::from_wire(record.resource_type).ok_or_else(unknown)?;
+        let resource = ConfigResource { kind, name: record.resource_name.as_str().into() };
+        Arc::make_mut(&mut self.image.configs).replay(&resource, record);
+        self.configs.insert(resource);
+        Ok(())
     }
 
     fn broker(&self, id: i32) -> Result<&BrokerRegistration, ReplayError> {

@@ -57,11 +57,11 @@ impl Api {
     where
         R::Response: 'static,
     {
-        Self { key: R::KEY, versions: R::VERSIONS, handler: Handler::Cold(run::<R>) }
+        Self { key: R::KEY, versions: stable(R::KEY), handler: Handler::Cold(run::<R>) }
     }
 
     const fn hot<R: Request>(handler: Handler) -> Self {
-        Self { key: R::KEY, versions: R::VERSIONS, handler }
+        Self { key: R::KEY, versions: stable(R::KEY), handler }
     }
 
     /// The versions that clients are told of. Produce says 0 although it is served from 3 on, as
@@ -72,6 +72,15 @@ impl Api {
             Handler::Produce => 0..=*self.versions.end(),
             _ => self.versions.clone(),
         }
+    }
+}
+
+/// The versions that Kafka calls stable; the structs may know newer ones.
+const fn stable(key: ApiKey) -> RangeInclusive<i16> {
+    let (first, last) = key.versions();
+    match key.latest_stable_version() {
+        Some(stable) => first..=stable,
+        None => first..=last,
     }
 }
 

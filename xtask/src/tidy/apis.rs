@@ -23,8 +23,8 @@ fields belong to which version stands at the head of the API's file in
 Produce says 0 although it is served from version 3 on, as Kafka does: older librdkafka turns
 compression off where it sees a higher minimum (KAFKA-18659).
 
-| Key | Name | Versions | Newest in Kafka 4.1 |
-|---|---|---|---|
+| Key | Name | Versions |
+|---|---|---|
 ";
 
 /// Complaints about the page.
@@ -48,9 +48,8 @@ pub(crate) fn page(dispatch: &str) -> Result<String, String> {
     for key in keys {
         let (first, last) = key.versions();
         let first = if key == ApiKey::Produce { 0 } else { first };
-        let stable = key.latest_stable_version();
-        let stable = stable.map_or_else(|| "none stable".to_owned(), |version| version.to_string());
-        let _ = writeln!(page, "| {} | {key} | {first}–{last} | {stable} |", key.value());
+        let last = key.latest_stable_version().unwrap_or(last);
+        let _ = writeln!(page, "| {} | {key} | {first}–{last} |", key.value());
     }
     Ok(page)
 }

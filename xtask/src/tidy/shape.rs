@@ -58,14 +58,13 @@ fn functions(text: &str) -> Vec<(&str, usize)> {
     let mut found = Vec::new();
     for (at, line) in lines.iter().enumerate() {
         let Some(name) = function_name(line) else { continue };
-        let indent = line.len() - line.trim_start().len();
-        let is_end = |line: &&str| line.trim_end().len() == indent + 1 && line.trim() == "}";
-        let is_over = |line: &&str| line.trim_end().ends_with(';') && indent_of(line) == indent;
-        let body = &lines[at..];
-        if is_over(&body[0]) || body[0].trim_end().ends_with('}') {
+        let indent = indent_of(line);
+        if line.trim_end().ends_with([';', '}']) {
             continue;
         }
-        if let Some(end) = body.iter().position(|line| is_end(&line)) {
+        let body = &lines[at..];
+        let is_end = |line: &&str| line.trim() == "}" && indent_of(line) == indent;
+        if let Some(end) = body.iter().position(is_end) {
             found.push((name, end + 1));
         }
     }

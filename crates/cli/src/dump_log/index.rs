@@ -6,14 +6,10 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use kalda_records::{BATCH_OVERHEAD, BatchHeader};
+use kalda_storage::{OffsetEntry, TimeEntry};
 
 use super::{Findings, IndexMode, base_offset, read, unreadable};
 use crate::failure::{Failure, Outcome};
-
-/// Relative offset and position.
-const OFFSET_ENTRY_BYTES: usize = 8;
-/// Timestamp and relative offset.
-const TIME_ENTRY_BYTES: usize = 12;
 
 pub(super) fn dump_offsets(
     path: &Path,
@@ -24,15 +20,21 @@ pub(super) fn dump_offsets(
     let base = base_offset(path)?;
     let bytes = read(path)?;
     let name = path.display().to_string();
-    let entries: Vec<(i64, u32)> = bytes
-        .chunks_exact(OFFSET_ENTRY_BYTES)
-        .map(|entry| (base + i64::from(int(&entry[..4])), int(&entry[4..]).cast_unsigned()))
+    let entries: Vec<(i64, u64)> = bytes
+        .as_chunks::<{ OffsetEntry::BYTES }>()
+        .0
+        .iter()
+        .map(OffsetEntry::decode)
+        .map(|entry| {
+            let position = u64::from(entry.position.cast_unsigned());
+            (base + i64::from(entry.relative_offset), position)
+        })
         .collect();
     if entries.is_empty() {
         return Ok(writeln!(output, "{name} is empty.")?);
     }
     if mode == IndexMode::SanityOnly {
-        check_size(&name, bytes.len(), OFFSET_ENTRY_BYTES)?;
+        check_size(&name, bytes.len(), OffsetEntry::BYTES)?;
         return Ok(writeln!(output, "{name} passed sanity check.")?);
     }
     let log = path.with_extension("log");
@@ -42,7 +44,7 @@ pub(super) fn dump_offsets(
         if offset == base && index > 0 {
             break;
         }
-        let found = last_offset_at(&file, u64::from(position));
+        let found = last_offset_at(&file, position);
         if found != Some(offset) {
             let pair = (offset, found.unwrap_or(-1));
             findings.index_mismatches.entry(name.clone()).or_default().push(pair);
@@ -64,14 +66,13 @@ pub(super) fn dump_times(
     let bytes = read(path)?;
     let name = path.display().to_string();
     if mode == IndexMode::SanityOnly {
-        check_size(&name, bytes.len(), TIME_ENTRY_BYTES)?;
+        check_size(&name, bytes.len(), TimeEntry::BYTES)?;
         return Ok(writeln!(output, "{name} passed sanity check.")?);
     }
     let mut before = None;
-    for (index, entry) in bytes.chunks_exact(TIME_ENTRY_BYTES).enumerate() {
-        let (high, low) = (int(&entry[..4]), int(&entry[4..8]).cast_unsigned());
-        let timestamp = (i64::from(high) << 32) | i64::from(low);
-        let offset = base + i64::from(int(&entry[8..]));
+    let (entries, _) = bytes.as_chunks::<{ TimeEntry::BYTES }>();
+    for (index, entry) in entries.iter().map(TimeEntry::decode).enumerate() {
+        let (timestamp, offset) = (entry.timestamp, base + i64::from(entry.relative_offset));
         if offset == base && index > 0 {
             break;
         }
@@ -85,10 +86,6 @@ pub(super) fn dump_times(
         }
     }
     Ok(())
-}
-
-fn int(bytes: &[u8]) -> i32 {
-    bytes.first_chunk().map_or(0, |bytes| i32::from_be_bytes(*bytes))
 }
 
 fn check_size(name: &str, size: usize, entry: usize) -> Outcome {

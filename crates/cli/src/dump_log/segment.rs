@@ -152,8 +152,9 @@ fn dump_records(
 }
 
 fn record_line(batch: &BatchView<'_>, record: &RecordView<'_>, depth: Depth) -> Vec<u8> {
-    let mut line = b"|".to_vec();
+    let mut line = Vec::new();
     if !depth.skip_record_metadata {
+        line.push(b'|');
         line.extend(metadata(batch, record).into_bytes());
     }
     if depth.contents && !batch.is_control() {
@@ -161,6 +162,10 @@ fn record_line(batch: &BatchView<'_>, record: &RecordView<'_>, depth: Depth) -> 
             let value = record.value.unwrap_or_default();
             line.extend(format!(" payload: {}", metadata_json::record(value)).into_bytes());
         } else {
+            // Kafka marks the line of a record without metadata only if it has a key.
+            if line.is_empty() && record.key.is_some() {
+                line.push(b'|');
+            }
             for (name, bytes) in [(" key: ", record.key), (" payload: ", record.value)] {
                 if let Some(bytes) = bytes {
                     line.extend_from_slice(name.as_bytes());
