@@ -25,10 +25,9 @@ impl PartitionTable {
         by_topic.entry(partition.topic_id).or_default().insert(partition.index, partition);
     }
 
-    /// Forgets the partitions of a topic, and answers them.
-    pub(crate) fn remove_topic(&self, topic: TopicId) -> Vec<Arc<HostedPartition>> {
-        let removed = self.by_topic.write().remove(&topic);
-        removed.into_iter().flat_map(HashMap::into_values).collect()
+    /// Forgets the partitions of a topic.
+    pub(crate) fn remove_topic(&self, topic: TopicId) {
+        self.by_topic.write().remove(&topic);
     }
 
     /// Every partition.

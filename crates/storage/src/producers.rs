@@ -5,7 +5,7 @@
 //! appending: [`Producers::check`] decides, [`Producers::on_batch`] and [`Producers::on_marker`]
 //! record what was written.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use kalda_model::{Offset, ProducerEpoch, ProducerId};
 use kalda_records::{BatchHeader, EndTxnMarker, NO_SEQUENCE, NO_TIMESTAMP, sequence_plus};
@@ -31,6 +31,16 @@ pub struct RememberedBatch {
 }
 
 impl RememberedBatch {
+    /// What is remembered of a batch with this header.
+    pub(crate) fn of(header: &BatchHeader) -> Self {
+        Self {
+            last_sequence: sequence_plus(header.base_sequence, header.last_offset_delta),
+            last_offset: header.last_offset(),
+            offset_delta: header.last_offset_delta,
+            timestamp: header.max_timestamp,
+        }
+    }
+
     /// The offset of its first record.
     #[must_use]
     pub fn first_offset(&self) -> Offset {
@@ -136,6 +146,8 @@ pub struct Producers {
     ongoing: BTreeMap<i64, i64>,
     /// Transactions whose marker the high watermark has not passed: first offset → marker's offset.
     unreplicated: BTreeMap<i64, i64>,
+    /// Producers that a snapshot told of: it has only the last batch of each.
+    half_known: BTreeSet<i64>,
 }
 
 impl Producers {
@@ -199,6 +211,17 @@ impl Producers {
         Ok(Admission::New)
     }
 
+    /// Notes that everything known comes from a snapshot.
+    pub(crate) fn on_snapshot_loaded(&mut self) {
+        self.half_known = self.entries.keys().copied().collect();
+    }
+
+    /// The producer's entry if there is more in the log than is remembered of it; asked once.
+    pub(crate) fn take_half_known(&mut self, id: ProducerId) -> Option<&mut ProducerEntry> {
+        let is_half_known = self.half_known.remove(&id.0);
+        self.entries.get_mut(&id.0).filter(|_| is_half_known).map(|entry| &mut **entry)
+    }
+
     /// Decides on a marker of a transaction coordinator.
     ///
     /// # Errors
@@ -236,12 +259,7 @@ impl Producers {
             entry.batches.pop_front();
         }
         if header.base_sequence != NO_SEQUENCE {
-            entry.batches.push_back(RememberedBatch {
-                last_sequence: sequence_plus(header.base_sequence, header.last_offset_delta),
-                last_offset: header.last_offset(),
-                offset_delta: header.last_offset_delta,
-                timestamp: header.max_timestamp,
-            });
+            entry.batches.push_back(RememberedBatch::of(header));
         }
         entry.last_timestamp = header.max_timestamp;
         if header.is_transactional() && entry.current_txn_first_offset.is_none() {

@@ -28,7 +28,8 @@ struct Due {
 pub(crate) async fn run(broker: Arc<Broker>) {
     let mut due = Due { retention_ms: 0, checkpoint_ms: 0 };
     let now_ms = broker.clock.monotonic_ms();
-    due.retention_ms = now_ms + FIRST_RETENTION_MS;
+    let interval_ms = broker.config.number("log.retention.check.interval.ms");
+    due.retention_ms = now_ms + FIRST_RETENTION_MS.min(interval_ms);
     due.checkpoint_ms = now_ms + checkpoint_interval_ms(&broker);
     remove_deleted(&broker).await;
     loop {

@@ -40,6 +40,13 @@ pub(crate) async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes
     }
     apply_settings(broker, image, changes);
     broker.publish(image.clone());
+    // Until then they are there to say that they are gone; without them it would look like a failed
+    // disk.
+    for (id, change) in &changes.topics {
+        if matches!(change, TopicChange::Removed(_)) {
+            broker.partitions.remove_topic(*id);
+        }
+    }
 }
 
 fn apply_settings(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
@@ -135,7 +142,7 @@ pub(crate) fn host(
 /// Takes a topic out of service. Its directories are renamed at once, so that the name is free, and
 /// removed by the housekeeping once readers had their time.
 fn delete_topic(broker: &Arc<Broker>, topic: &TopicImage) {
-    for partition in broker.partitions.remove_topic(topic.id) {
+    for partition in broker.partitions.of_topic(topic.id) {
         partition.retire(ErrorCode::UnknownTopicOrPartition);
         partition.on_deleted();
         let unique = kalda_model::Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng));

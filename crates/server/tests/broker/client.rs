@@ -15,6 +15,9 @@ use kalda_protocol::messages::create_topics::{
 use kalda_protocol::messages::fetch::{
     FetchPartition, FetchRequest, FetchResponse, FetchTopic, PartitionData,
 };
+use kalda_protocol::messages::incremental_alter_configs::{
+    AlterConfigsResource, AlterableConfig, IncrementalAlterConfigsRequest,
+};
 use kalda_protocol::messages::init_producer_id::InitProducerIdRequest;
 use kalda_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsPartitionResponse, ListOffsetsRequest, ListOffsetsTopic,
@@ -32,18 +35,18 @@ use kalda_records::{BatchBuilder, BatchIter, BatchOptions, Compression, Producer
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// One connection.
-pub struct Client {
+pub(crate) struct Client {
     stream: TcpStream,
     correlation_id: i32,
     answered: i32,
 }
 
 impl Client {
-    pub fn connect(address: SocketAddr) -> Self {
+    pub(crate) fn connect(address: SocketAddr) -> Self {
         Self::try_connect(address).expect("the broker listens")
     }
 
-    pub fn try_connect(address: SocketAddr) -> io::Result<Self> {
+    pub(crate) fn try_connect(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_nodelay(true)?;
@@ -51,7 +54,7 @@ impl Client {
     }
 
     /// Sends a request and does not wait for its answer.
-    pub fn send<R: Request>(&mut self, version: i16, request: &R) -> io::Result<()> {
+    pub(crate) fn send<R: Request>(&mut self, version: i16, request: &R) -> io::Result<()> {
         self.correlation_id += 1;
         let mut frame = BytesMut::from(&[0; 4][..]);
         let header = RequestHeader {
@@ -68,7 +71,7 @@ impl Client {
     }
 
     /// Reads the next answer, which must be whole and nothing but the answer.
-    pub fn receive<R: Request>(&mut self, version: i16) -> io::Result<R::Response> {
+    pub(crate) fn receive<R: Request>(&mut self, version: i16) -> io::Result<R::Response> {
         let mut len = [0; 4];
         self.stream.read_exact(&mut len)?;
         let mut body = vec![0; i32::from_be_bytes(len) as usize];
@@ -83,36 +86,67 @@ impl Client {
         Ok(response)
     }
 
-    pub fn try_call<R: Request>(&mut self, version: i16, request: &R) -> io::Result<R::Response> {
+    pub(crate) fn try_call<R: Request>(
+        &mut self,
+        version: i16,
+        request: &R,
+    ) -> io::Result<R::Response> {
         self.send(version, request)?;
         self.receive::<R>(version)
     }
 
-    pub fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
+    pub(crate) fn call<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
         self.try_call(version, request)
             .unwrap_or_else(|error| panic!("{:?} v{version}: {error}", R::KEY))
     }
 
+    /// The last request has no answer.
+    pub(crate) fn skip_answer(&mut self) {
+        self.answered += 1;
+    }
+
+    /// Sets settings of a topic.
+    pub(crate) fn alter(&mut self, topic: &str, settings: &[(&str, &str)]) {
+        let configs = settings.iter().map(|(name, value)| AlterableConfig {
+            name: (*name).to_owned(),
+            config_operation: 0,
+            value: Some((*value).to_owned()),
+        });
+        let request = IncrementalAlterConfigsRequest {
+            resources: vec![AlterConfigsResource {
+                resource_type: 2,
+                resource_name: topic.to_owned(),
+                configs: configs.collect(),
+            }],
+            validate_only: false,
+        };
+        let altered = self.call(1, &request).responses.remove(0);
+        assert_eq!(altered.error_code, 0, "{:?}", altered.error_message);
+    }
+
     /// Raw bytes, for what is no request.
-    pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.write_all(bytes)
     }
 
     /// Whether the broker has ended the connection; waits for it.
-    pub fn is_closed_by_broker(&mut self) -> bool {
+    pub(crate) fn is_closed_by_broker(&mut self) -> bool {
         matches!(self.stream.read(&mut [0; 1]), Ok(0))
-            || self.stream.read(&mut [0; 1]).is_err_and(|e| e.kind() == io::ErrorKind::ConnectionReset)
+            || self
+                .stream
+                .read(&mut [0; 1])
+                .is_err_and(|e| e.kind() == io::ErrorKind::ConnectionReset)
     }
 
     // What most tests need.
 
-    pub fn create(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) -> Uuid {
+    pub(crate) fn create(&mut self, name: &str, partitions: i32, configs: &[(&str, &str)]) -> Uuid {
         let made = self.try_create(name, partitions, configs).expect("the broker answers");
         assert_eq!(made.error_code, 0, "{name}: {:?}", made.error_message);
         made.topic_id
     }
 
-    pub fn try_create(
+    pub(crate) fn try_create(
         &mut self,
         name: &str,
         partitions: i32,
@@ -123,7 +157,7 @@ impl Client {
         Ok(self.try_call(7, &request)?.topics.remove(0))
     }
 
-    pub fn describe(&mut self, name: &str) -> MetadataResponseTopic {
+    pub(crate) fn describe(&mut self, name: &str) -> MetadataResponseTopic {
         let request = MetadataRequest {
             topics: Some(vec![MetadataRequestTopic {
                 name: Some(name.to_owned()),
@@ -135,28 +169,33 @@ impl Client {
         self.call(12, &request).topics.remove(0)
     }
 
-    pub fn leader_epoch(&mut self, name: &str) -> i32 {
+    pub(crate) fn leader_epoch(&mut self, name: &str) -> i32 {
         self.describe(name).partitions[0].leader_epoch
     }
 
-    pub fn produce(&mut self, topic: &str, index: i32, records: Bytes) -> PartitionProduceResponse {
+    pub(crate) fn produce(
+        &mut self,
+        topic: &str,
+        index: i32,
+        records: Bytes,
+    ) -> PartitionProduceResponse {
         let request = produce_request(topic, index, -1, records);
         self.call(12, &request).responses.remove(0).partition_responses.remove(0)
     }
 
-    pub fn produce_ok(&mut self, topic: &str, index: i32, records: Bytes) -> i64 {
+    pub(crate) fn produce_ok(&mut self, topic: &str, index: i32, records: Bytes) -> i64 {
         let produced = self.produce(topic, index, records);
         assert_eq!(produced.error_code, 0, "{:?}", produced.error_message);
         produced.base_offset
     }
 
-    pub fn fetch(&mut self, topic: &str, index: i32, offset: i64) -> PartitionData {
+    pub(crate) fn fetch(&mut self, topic: &str, index: i32, offset: i64) -> PartitionData {
         let response = self.call(12, &fetch_request(topic, index, offset));
         only(response)
     }
 
     /// Everything from `offset` to the high watermark.
-    pub fn read_all(&mut self, topic: &str, index: i32, offset: i64) -> Vec<Read> {
+    pub(crate) fn read_all(&mut self, topic: &str, index: i32, offset: i64) -> Vec<Read> {
         let mut read = Vec::new();
         let mut next = offset;
         loop {
@@ -170,7 +209,7 @@ impl Client {
         }
     }
 
-    pub fn list_offset(
+    pub(crate) fn list_offset(
         &mut self,
         topic: &str,
         index: i32,
@@ -192,8 +231,11 @@ impl Client {
     }
 
     /// The id of a new idempotent producer.
-    pub fn producer_id(&mut self) -> i64 {
-        let response = self.call(4, &InitProducerIdRequest::default());
+    pub(crate) fn producer_id(&mut self) -> i64 {
+        let response = self.call(
+            4,
+            &InitProducerIdRequest { transactional_id: None, ..InitProducerIdRequest::default() },
+        );
         assert_eq!((response.error_code, response.producer_epoch), (0, 0));
         response.producer_id
     }
@@ -201,14 +243,14 @@ impl Client {
 
 /// A record as a consumer sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Read {
-    pub offset: i64,
-    pub timestamp: i64,
-    pub value: Vec<u8>,
+pub(crate) struct Read {
+    pub(crate) offset: i64,
+    pub(crate) timestamp: i64,
+    pub(crate) value: Vec<u8>,
 }
 
 /// The records of fetched batches, each of which must be whole and intact.
-pub fn records(bytes: &Bytes) -> Vec<Read> {
+pub(crate) fn records(bytes: &Bytes) -> Vec<Read> {
     let mut read = Vec::new();
     for batch in BatchIter::new(bytes) {
         let Ok(batch) = batch else { break };
@@ -228,7 +270,7 @@ pub fn records(bytes: &Bytes) -> Vec<Read> {
     read
 }
 
-pub fn new_topic(name: &str, partitions: i32, configs: &[(&str, &str)]) -> CreatableTopic {
+pub(crate) fn new_topic(name: &str, partitions: i32, configs: &[(&str, &str)]) -> CreatableTopic {
     let config = |(name, value): &(&str, &str)| CreatableTopicConfig {
         name: (*name).to_owned(),
         value: Some((*value).to_owned()),
@@ -242,7 +284,12 @@ pub fn new_topic(name: &str, partitions: i32, configs: &[(&str, &str)]) -> Creat
     }
 }
 
-pub fn produce_request(topic: &str, index: i32, acks: i16, records: Bytes) -> ProduceRequest {
+pub(crate) fn produce_request(
+    topic: &str,
+    index: i32,
+    acks: i16,
+    records: Bytes,
+) -> ProduceRequest {
     ProduceRequest {
         transactional_id: None,
         acks,
@@ -255,7 +302,7 @@ pub fn produce_request(topic: &str, index: i32, acks: i16, records: Bytes) -> Pr
     }
 }
 
-pub fn fetch_request(topic: &str, index: i32, offset: i64) -> FetchRequest {
+pub(crate) fn fetch_request(topic: &str, index: i32, offset: i64) -> FetchRequest {
     FetchRequest {
         max_wait_ms: 0,
         min_bytes: 1,
@@ -274,7 +321,7 @@ pub fn fetch_request(topic: &str, index: i32, offset: i64) -> FetchRequest {
 }
 
 /// The one partition of a response.
-pub fn only(mut response: FetchResponse) -> PartitionData {
+pub(crate) fn only(mut response: FetchResponse) -> PartitionData {
     assert_eq!(response.error_code, 0);
     assert_eq!(response.responses.len(), 1);
     assert_eq!(response.responses[0].partitions.len(), 1);
@@ -283,10 +330,10 @@ pub fn only(mut response: FetchResponse) -> PartitionData {
 
 /// What a batch is to be.
 #[derive(Clone, Copy)]
-pub struct Batch {
-    pub producer: Producer,
-    pub compression: Compression,
-    pub first_timestamp: i64,
+pub(crate) struct Batch {
+    pub(crate) producer: Producer,
+    pub(crate) compression: Compression,
+    pub(crate) first_timestamp: i64,
 }
 
 impl Default for Batch {
@@ -297,20 +344,17 @@ impl Default for Batch {
 }
 
 /// A moment in 2024, for records whose time does not matter.
-pub const NOON: i64 = 1_710_000_000_000;
+pub(crate) const NOON: i64 = 1_710_000_000_000;
 
 impl Batch {
-    pub fn of(producer_id: i64, epoch: i16, base_sequence: i32) -> Self {
-        let producer = Producer {
-            id: ProducerId(producer_id),
-            epoch: ProducerEpoch(epoch),
-            base_sequence,
-        };
+    pub(crate) fn of(producer_id: i64, epoch: i16, base_sequence: i32) -> Self {
+        let producer =
+            Producer { id: ProducerId(producer_id), epoch: ProducerEpoch(epoch), base_sequence };
         Self { producer, ..Self::default() }
     }
 
     /// One record for each value, a millisecond apart.
-    pub fn build<V: AsRef<[u8]>>(self, values: impl IntoIterator<Item = V>) -> Bytes {
+    pub(crate) fn build<V: AsRef<[u8]>>(self, values: impl IntoIterator<Item = V>) -> Bytes {
         let mut builder = BatchBuilder::new(BatchOptions {
             producer: self.producer,
             compression: self.compression,
@@ -324,6 +368,6 @@ impl Batch {
 }
 
 /// A plain batch.
-pub fn batch<V: AsRef<[u8]>>(values: impl IntoIterator<Item = V>) -> Bytes {
+pub(crate) fn batch<V: AsRef<[u8]>>(values: impl IntoIterator<Item = V>) -> Bytes {
     Batch::default().build(values)
 }

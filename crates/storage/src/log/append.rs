@@ -47,13 +47,21 @@ impl Log {
     ) -> Result<Appended, AppendError> {
         let facts = *batch.facts();
         if facts.producer_id.0 >= 0 && !facts.is_control {
-            let admission = self.producers.check(&Claim {
+            let claim = Claim {
                 producer_id: facts.producer_id,
                 epoch: facts.producer_epoch,
                 base_sequence: facts.base_sequence,
                 last_sequence: facts.last_sequence,
                 is_transactional: facts.is_transactional,
-            })?;
+            };
+            let admission = match self.producers.check(&claim) {
+                Err(AppendError::OutOfOrderSequence { .. })
+                    if self.recall_batches(facts.producer_id)? =>
+                {
+                    self.producers.check(&claim)?
+                }
+                checked => checked?,
+            };
             if let Admission::Duplicate(known) = admission {
                 return Ok(Appended {
                     base_offset: known.first_offset(),

@@ -1,10 +1,13 @@
 //! Cutting the log: a follower that diverged, a replica that starts over, DeleteRecords.
 
-use kalda_model::Offset;
+use std::collections::VecDeque;
+
+use kalda_model::{Offset, ProducerId};
+use kalda_records::NO_SEQUENCE;
 
 use crate::error::StorageError;
 use crate::names::{SNAPSHOT, parse};
-use crate::producers::{Producers, snapshot};
+use crate::producers::{BATCHES_MAX, Producers, RememberedBatch, snapshot};
 use crate::segment::Segment;
 
 use super::Log;
@@ -126,6 +129,7 @@ impl Log {
             match snapshot::decode(&bytes) {
                 Ok(producers) => {
                     self.producers = producers;
+                    self.producers.on_snapshot_loaded();
                     from = offset;
                     break;
                 }
@@ -136,6 +140,37 @@ impl Log {
             }
         }
         self.replay_producers(from, upto)
+    }
+
+    /// Remembers up to [`BATCHES_MAX`] batches of a producer of which a snapshot had only the last:
+    /// a client that waited for several answers when the broker ended sends them all again, in
+    /// order. Only the newest two segments are looked at, header by header: what is in flight is at
+    /// the end. Answers whether there was something to look for.
+    pub(super) fn recall_batches(&mut self, id: ProducerId) -> Result<bool, StorageError> {
+        let home = self.home.clone();
+        let Some(entry) = self.producers.take_half_known(id) else { return Ok(false) };
+        let known = entry.batches.front().map_or(i64::MAX, |batch| batch.first_offset().0);
+        let mut found = VecDeque::new();
+        let newest = self.segments.len().saturating_sub(2);
+        for segment in &self.segments[newest..] {
+            let mut hops = segment.hops(&home, 0)?;
+            while let Some(placed) = hops.next()? {
+                let header = placed.header;
+                if header.base_offset.0 >= known {
+                    break;
+                }
+                let is_its = header.producer_id == id && header.producer_epoch == entry.epoch;
+                if is_its && !header.is_control() && header.base_sequence != NO_SEQUENCE {
+                    found.push_back(RememberedBatch::of(&header));
+                }
+            }
+        }
+        while entry.batches.len() < BATCHES_MAX
+            && let Some(batch) = found.pop_back()
+        {
+            entry.batches.push_front(batch);
+        }
+        Ok(true)
     }
 
     /// Takes note of the batches from `from` up to `upto`, header by header.
