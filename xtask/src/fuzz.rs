@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 const MINUTES: u64 = 10;
-/// More than the window of 128 MiB that Zstandard may ask for, as it does at its highest level.
+/// More than the window of 128 MiB that a Zstandard frame of twenty bytes may claim: levels up to 22
+/// write such frames, so they cannot be refused.
 const ALLOCATION_MB_MAX: u32 = 192;
 const RESIDENT_MB_MAX: u32 = 2048;
 const INPUT_BYTES_MAX: u32 = 65_536;
