@@ -17,8 +17,8 @@ const INPUT_BYTES_MAX: u32 = 65_536;
 pub(crate) fn run(root: &Path, options: &[String]) -> Result<(), String> {
     let (minutes, named) = match options {
         [flag, minutes, named @ ..] if flag == "--minutes" => {
-            let parsed = minutes.parse();
-            (parsed.map_err(|_| format!("--minutes takes a number, not {minutes}"))?, named)
+            let parsed = minutes.parse().ok().filter(|minutes: &u64| *minutes > 0);
+            (parsed.ok_or(format!("--minutes takes a number above 0, not {minutes}"))?, named)
         }
         named => (MINUTES, named),
     };
