@@ -48,9 +48,8 @@ impl Load {
     fn value(&self, number: i32) -> Vec<u8> {
         let mut value = format!("{}-{} {number} ", self.topic, self.index).into_bytes();
         let mut numbers = Numbers(number as u64);
-        let len = value.len() + numbers.below(9000) as usize;
-        while value.len() < len {
-            value.push(numbers.next() as u8);
+        for _ in 0..numbers.below(800) {
+            value.extend(numbers.next().to_le_bytes());
         }
         value
     }
