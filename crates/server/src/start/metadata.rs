@@ -17,7 +17,7 @@ use crate::broker::{Broker, SUPPORTED_FEATURES, World};
 use crate::config::{AdvertisedHost, BrokerConfig};
 use crate::directory::DataDirectory;
 use crate::tasks::controller::{ControllerLoop, SharedMetadataLog, Unavailable};
-use crate::tasks::metadata_publisher;
+use crate::tasks::{housekeeping, metadata_publisher};
 
 /// The metadata log, and the image that it makes.
 pub(super) struct OpenedMetadata {
@@ -152,6 +152,13 @@ pub(super) fn host_partitions(
         }
     }
     make_missing(broker, &hosted);
+    if last == LastShutdown::Unclean {
+        // What was read and synced once need not be again, should the next end be a crash too.
+        for directory in &broker.directories {
+            housekeeping::write_checkpoints(directory)
+                .map_err(|error| unusable(directory.path(), &error))?;
+        }
+    }
     Ok(last)
 }
 
