@@ -174,8 +174,9 @@ fn run_shards(
     match is_ready.recv() {
         Ok(Ok(())) => Ok(threads),
         Ok(Err(line)) => {
+            // A disk that failed has said so already, and better.
             broker.stop.ask(Some(line.clone()));
-            Err(StartError(line))
+            Err(StartError(broker.stop.failure().unwrap_or(line)))
         }
         Err(_) => Err(StartError("the first thread of the broker ended".to_owned())),
     }

@@ -157,7 +157,7 @@ fn random_id(world: &World) -> Uuid {
 }
 
 /// One line for an operator: which directory, what is wrong, what to do.
-fn unusable(path: &Path, error: &StorageError) -> StartError {
+pub(super) fn unusable(path: &Path, error: &StorageError) -> StartError {
     let shown = path.display();
     StartError(match error {
         StorageError::Disk { source, .. } => match source.kind() {

@@ -1,22 +1,23 @@
 //! The metadata of a start: replayed, led, and acted on.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 
 use kalda_controller::{Decision, LastShutdown, Registration, bootstrap_records};
 use kalda_metadata::{Endpoint, MetadataLoader, SupportedFeature};
 use kalda_model::{LeaderEpoch, Offset, TopicPartition, Uuid};
 use kalda_protocol::stored::metadata::MetadataRecord;
-use kalda_raft::{MetadataLog, Opening, Replay};
-use kalda_storage::{Log, OpenOptions, RecoveryReport};
+use kalda_raft::{MetadataLog, OpenError, Opening, QuorumStateError, Replay};
+use kalda_storage::{AppendError, Log, OpenOptions, RecoveryReport, StorageError};
 
 use super::StartError;
-use super::directories::{OpenedDirectories, OpenedDirectory};
+use super::directories::{OpenedDirectories, OpenedDirectory, unusable};
 use crate::broker::{Broker, SUPPORTED_FEATURES, World};
 use crate::config::{AdvertisedHost, BrokerConfig};
 use crate::directory::DataDirectory;
 use crate::tasks::controller::{ControllerLoop, SharedMetadataLog, Unavailable};
-use crate::tasks::metadata_publisher;
+use crate::tasks::{housekeeping, metadata_publisher};
 
 /// The metadata log, and the image that it makes.
 pub(super) struct OpenedMetadata {
@@ -58,16 +59,27 @@ pub(super) fn open(
         now_ms: world.clock.wall_ms(),
     };
     let mut loading = Loading(MetadataLoader::default());
-    let log = MetadataLog::open(opening, &mut loading).map_err(|error| {
-        StartError(format!(
-            "{error}; the broker must not guess what was there: restore the directory from a backup"
-        ))
-    })?;
+    let log = MetadataLog::open(opening, &mut loading)
+        .map_err(|error| cannot_open(home.directory.path(), error))?;
     Ok(OpenedMetadata {
         log: SharedMetadataLog::new(log),
         directory: Arc::clone(&home.directory),
         loader: loading.0,
     })
+}
+
+/// A disk that refuses is one thing, a log that cannot be trusted another.
+fn cannot_open(log_dir: &Path, error: OpenError) -> StartError {
+    match error {
+        OpenError::Storage(error @ StorageError::Disk { .. })
+        | OpenError::Append(AppendError::Storage(error)) => unusable(log_dir, &error),
+        OpenError::QuorumState(QuorumStateError::Disk(path, source)) => {
+            unusable(log_dir, &StorageError::Disk { path: path.into(), source })
+        }
+        error => StartError(format!(
+            "{error}; the broker must not guess what was there: restore the directory from a backup"
+        )),
+    }
 }
 
 /// Opens the log of every partition that the metadata gives to this broker. Answers how its last
@@ -85,7 +97,7 @@ pub(super) fn host_partitions(
     let mut hosted = BTreeSet::new();
     for one in &opened.all {
         let found = one.directory.storage.partitions();
-        let found = found.map_err(|error| StartError(error.to_string()))?;
+        let found = found.map_err(|error| unusable(one.directory.path(), &error))?;
         for path in &found.set_aside {
             tracing::warn!(
                 "{} is left of a move or of an unknown topic; it is not used",
@@ -141,6 +153,13 @@ pub(super) fn host_partitions(
         }
     }
     make_missing(broker, &hosted);
+    if last == LastShutdown::Unclean {
+        // What was read and synced once need not be again, should the next end be a crash too.
+        for directory in &broker.directories {
+            housekeeping::write_checkpoints(directory)
+                .map_err(|error| unusable(directory.path(), &error))?;
+        }
+    }
     Ok(last)
 }
 
@@ -175,7 +194,8 @@ fn open_log(
         now_ms: broker.clock.wall_ms(),
     };
     let path = one.directory.storage.partition_dir(name);
-    Log::open(&broker.disk, &path, config, options).map_err(|error| StartError(error.to_string()))
+    Log::open(&broker.disk, &path, config, options)
+        .map_err(|error| unusable(one.directory.path(), &error))
 }
 
 /// A directory that is not to be used: renamed, never removed.
@@ -187,7 +207,7 @@ fn set_aside(
 ) -> Result<(), StartError> {
     let unique = Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng));
     let renamed = directory.storage.rename_stray(name, unique);
-    let path = renamed.map_err(|error| StartError(error.to_string()))?;
+    let path = renamed.map_err(|error| unusable(directory.path(), &error))?;
     tracing::warn!(
         "{name} in {} {reason}; its directory was renamed to {}",
         directory.shown_path(),

@@ -85,12 +85,6 @@ impl Log {
         }
         if self.log_end < recovery_point {
             let missing = (Offset(self.log_end), options.recovery_point);
-            tracing::error!(
-                "{}: offsets {} to {} had been durable and are missing",
-                self.home.dir.display(),
-                missing.0,
-                missing.1
-            );
             report.missing = Some(missing);
         }
         self.sync_scanned(first)?;
@@ -153,11 +147,6 @@ impl Log {
             || self.has_batch_after(index, position, from_offset.0)?;
         if has_good_behind || from_offset.0 < recovery_point {
             let moved_to = self.copy_aside(index, position, from_offset.0)?;
-            tracing::error!(
-                "{}: damage at position {position} (offset {from_offset}): {damage}; {bytes} bytes moved to {}",
-                path.display(),
-                moved_to.display()
-            );
             let reason = damage.to_string();
             let path = path.clone();
             report.quarantined.push(Quarantined {
@@ -169,10 +158,6 @@ impl Log {
                 reason,
             });
         } else {
-            tracing::warn!(
-                "{}: torn tail of {bytes} bytes cut at position {position} (offset {from_offset}): {damage}",
-                path.display()
-            );
             report.torn = Some(TornTail { path, position, bytes, offset: from_offset });
         }
         for segment in later {
@@ -278,7 +263,6 @@ impl Log {
         let from_offset = Offset(segment.base);
         let reason = "it lies behind a damaged segment".to_owned();
         let (position, bytes) = (0, segment.size);
-        tracing::error!("{}: moved to {}: {reason}", path.display(), moved_to.display());
         report.quarantined.push(Quarantined {
             path,
             moved_to,
