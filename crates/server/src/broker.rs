@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use crate::config::{AdvertisedHost, BrokerConfig, Listener};
 use crate::connection::{Peer, RequestMemory};
 use crate::directory::DataDirectory;
+use crate::groups::GroupCoordinator;
 use crate::handlers::fetch::FetchSessions;
 use crate::partitions::PartitionTable;
 use crate::producer_ids::ProducerIds;
@@ -64,6 +65,7 @@ pub(crate) struct Broker {
     pub(crate) controller: ControllerHandle,
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) producer_ids: ProducerIds,
+    pub(crate) groups: GroupCoordinator,
     pub(crate) stop: Stop,
     image: RwLock<Arc<Image>>,
     epoch: AtomicI64,
@@ -103,6 +105,7 @@ impl Broker {
             controller: parts.controller,
             fetch_sessions: FetchSessions::new(sessions, Arc::clone(&world.rng)),
             producer_ids: ProducerIds::default(),
+            groups: GroupCoordinator::default(),
             stop: parts.stop,
             image: RwLock::new(Arc::new(parts.image)),
             epoch: AtomicI64::new(-1),

@@ -8,6 +8,7 @@ mod config;
 mod connection;
 mod directory;
 mod dispatch;
+mod groups;
 mod handlers;
 mod hosted;
 mod listener;

@@ -215,6 +215,7 @@ async fn run_first(broker: Arc<Broker>, first: First) {
         return;
     }
     spawn_essential(&broker, "the controller", controller.run(commands));
+    spawn_essential(&broker, "the groups", crate::groups::run_timers(Arc::clone(&broker)));
     spawn_essential(&broker, "the housekeeping", housekeeping::run(Arc::clone(&broker)));
     let limits = ConnectionLimits::new(
         broker.config.number("max.connections"),

@@ -1,6 +1,6 @@
-//! FindCoordinator (key 10, v0–6): v1 adds the kind of key, v4 many keys at once (KIP-699), v6
-//! share groups. Groups and transactions are not served yet: the answer is
-//! COORDINATOR_NOT_AVAILABLE, which clients retry.
+//! FindCoordinator (key 10, v0–6): which broker coordinates a group. v1 adds the kind of key, v4
+//! many keys at once (KIP-699), v6 share groups. Transactions and share groups are not served yet:
+//! the answer for them is COORDINATOR_NOT_AVAILABLE, which clients retry.
 
 use kalda_model::BrokerId;
 use kalda_protocol::ErrorCode;
@@ -10,30 +10,59 @@ use kalda_protocol::messages::find_coordinator::{
 
 use crate::dispatch::{Handle, RequestContext};
 
-const NOT_YET: &str =
-    "This broker does not coordinate groups and transactions yet; assign partitions by hand.";
+/// The kind of key that names a group (`CoordinatorType.GROUP`).
+const GROUP: i8 = 0;
+/// First version with many keys.
+const MANY_KEYS: i16 = 4;
 
 impl Handle for FindCoordinatorRequest {
     async fn handle(self, cx: &RequestContext) -> FindCoordinatorResponse {
-        let error = ErrorCode::CoordinatorNotAvailable.code();
-        if cx.version < 4 {
+        if cx.version < MANY_KEYS {
+            let found = find(cx, self.key_type, self.key).await;
             return FindCoordinatorResponse {
-                error_code: error,
-                error_message: Some(NOT_YET.to_owned()),
-                node_id: BrokerId::NONE.0,
-                port: -1,
+                error_code: found.error_code,
+                error_message: found.error_message,
+                node_id: found.node_id,
+                host: found.host,
+                port: found.port,
                 ..FindCoordinatorResponse::default()
             };
         }
-        let coordinators = self.coordinator_keys.into_iter().map(|key| Coordinator {
+        let mut coordinators = Vec::with_capacity(self.coordinator_keys.len());
+        for key in self.coordinator_keys {
+            coordinators.push(find(cx, self.key_type, key).await);
+        }
+        FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() }
+    }
+}
+
+async fn find(cx: &RequestContext, kind: i8, key: String) -> Coordinator {
+    let found = match kind {
+        GROUP => cx.broker.groups.coordinator_of(&cx.broker, &key).await,
+        _ => Err(ErrorCode::CoordinatorNotAvailable),
+    };
+    let image = cx.broker.image();
+    let endpoint = found.and_then(|id| {
+        let broker = image.brokers.get(&id).ok_or(ErrorCode::CoordinatorNotAvailable)?;
+        let endpoint = cx.broker.endpoint_for(&cx.peer, broker);
+        endpoint.map(|(host, port)| (id, host, port)).ok_or(ErrorCode::CoordinatorNotAvailable)
+    });
+    match endpoint {
+        Ok((id, host, port)) => Coordinator {
+            key,
+            node_id: id.0,
+            host,
+            port: i32::from(port),
+            error_code: ErrorCode::None.code(),
+            error_message: None,
+        },
+        Err(error) => Coordinator {
             key,
             node_id: BrokerId::NONE.0,
             host: String::new(),
             port: -1,
-            error_code: error,
-            error_message: Some(NOT_YET.to_owned()),
-        });
-        let coordinators = coordinators.collect();
-        FindCoordinatorResponse { coordinators, ..FindCoordinatorResponse::default() }
+            error_code: error.code(),
+            error_message: Some(error.message().to_owned()),
+        },
     }
 }

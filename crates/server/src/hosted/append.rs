@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use kalda_model::Offset;
 use kalda_protocol::ErrorCode;
 use kalda_records::{BatchError, BatchRules, RecordError, ValidBatch};
 use kalda_replication::{Acks, Durability};
@@ -60,6 +61,15 @@ impl HostedPartition {
                 records: Vec::new(),
             });
         }
+        self.append_valid(batch, &append)
+    }
+
+    /// Appends a batch that was validated, or that this broker built for itself.
+    pub(crate) fn append_valid(
+        self: &Arc<Self>,
+        batch: ValidBatch,
+        append: &Appending<'_>,
+    ) -> Result<Appended, AppendRefused> {
         let mut state = self.serving()?;
         state.partition.check_append(append.acks).map_err(refused)?;
         let size = batch.size();
@@ -68,7 +78,7 @@ impl HostedPartition {
             .log
             .append_as_leader(batch, epoch, append.now_ms)
             .map_err(|error| self.append_failed(error))?;
-        let next = state.on_appended(&append, &appended, size);
+        let next = state.on_appended(append, &appended, size);
         drop(state);
         match next {
             Next::Nothing => {}
@@ -76,6 +86,19 @@ impl HostedPartition {
             Next::FlushInTime => self.directory().add_relaxed(self),
         }
         Ok(appended)
+    }
+
+    /// Makes `request` wait until everything below `end` is acknowledged by all replicas.
+    pub(crate) fn await_committed(
+        &self,
+        end: Offset,
+        request: &Arc<PendingProduce>,
+    ) -> Result<(), ErrorCode> {
+        let mut state = self.serving()?;
+        if !state.partition.is_acknowledged(end, Acks::All) {
+            state.produce_waits.push(ProduceWait::new(end, Acks::All, request, 0));
+        }
+        Ok(())
     }
 
     fn append_failed(&self, error: AppendError) -> AppendRefused {

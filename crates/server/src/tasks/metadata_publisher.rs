@@ -42,10 +42,15 @@ pub(crate) async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes
     broker.publish(image.clone());
     // Until then they are there to say that they are gone; without them it would look like a failed
     // disk.
+    let mut deleted = Vec::new();
     for (id, change) in &changes.topics {
-        if matches!(change, TopicChange::Removed(_)) {
+        if let TopicChange::Removed(topic) = change {
             broker.partitions.remove_topic(*id);
+            deleted.push(Arc::clone(&topic.name));
         }
+    }
+    if !deleted.is_empty() {
+        broker.groups.on_topics_deleted(broker, &deleted);
     }
 }
 

@@ -1,0 +1,37 @@
+//! The one task that runs the timers of all shards: it sleeps until the earliest is due.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::broker::Broker;
+
+/// Runs until the broker stops, then answers everybody who waits.
+pub(crate) async fn run(broker: Arc<Broker>) {
+    loop {
+        let shards = broker.groups.live();
+        let next_ms = shards.iter().filter_map(|shard| shard.next_timer_ms()).min();
+        let now_ms = broker.clock.wall_ms();
+        let wait_ms = next_ms.map(|next_ms| u64::try_from(next_ms - now_ms).unwrap_or(0));
+        tokio::select! {
+            () = sleep(wait_ms) => {}
+            () = broker.groups.timers_changed.notified() => continue,
+            () = broker.stopping() => break,
+        }
+        let now_ms = broker.clock.wall_ms();
+        for shard in shards {
+            if shard.next_timer_ms().is_some_and(|due_ms| due_ms <= now_ms) {
+                shard.on_timer(&broker);
+            }
+        }
+    }
+    broker.groups.unload_all();
+}
+
+/// Without a timer there is nothing to wake up for.
+async fn sleep(wait_ms: Option<u64>) {
+    match wait_ms {
+        // One more: timers count in milliseconds, and one that is a fraction early would spin.
+        Some(wait_ms) => tokio::time::sleep(Duration::from_millis(wait_ms + 1)).await,
+        None => std::future::pending().await,
+    }
+}
