@@ -1,0 +1,82 @@
+//! LeaveGroup (v0–5): members go, one or several; an operator may remove static ones by name.
+
+use kalda_protocol::ErrorCode;
+use kalda_protocol::messages::leave_group::{
+    LeaveGroupRequest, LeaveGroupResponse, MemberIdentity, MemberResponse,
+};
+
+use super::group::{ClassicGroup, GroupState, Membership};
+use crate::decision::Turn;
+
+/// The first version that names several members, and answers for each.
+const BATCH_SINCE: i16 = 3;
+
+/// An answer that refuses for all members at once.
+pub(crate) fn leave_error(error: ErrorCode) -> LeaveGroupResponse {
+    LeaveGroupResponse { error_code: error.code(), ..LeaveGroupResponse::default() }
+}
+
+impl ClassicGroup {
+    /// Takes the members out and rebalances the rest.
+    pub(crate) fn on_leave(
+        &mut self,
+        api_version: i16,
+        request: LeaveGroupRequest,
+        turn: &mut Turn<'_>,
+    ) -> LeaveGroupResponse {
+        if api_version < BATCH_SINCE {
+            let lone = MemberIdentity { member_id: request.member_id, ..MemberIdentity::default() };
+            let error = self.leave_one(&lone, turn);
+            self.after_leaving([error], turn);
+            return leave_error(error);
+        }
+        let members: Vec<MemberResponse> = request
+            .members
+            .into_iter()
+            .map(|identity| {
+                let error_code = self.leave_one(&identity, turn).code();
+                MemberResponse {
+                    member_id: identity.member_id,
+                    group_instance_id: identity.group_instance_id,
+                    error_code,
+                }
+            })
+            .collect();
+        let left = members.iter().any(|member| member.error_code == ErrorCode::None.code());
+        self.after_leaving(left.then_some(ErrorCode::None), turn);
+        LeaveGroupResponse { members, ..LeaveGroupResponse::default() }
+    }
+
+    fn leave_one(&mut self, identity: &MemberIdentity, turn: &mut Turn<'_>) -> ErrorCode {
+        let instance_id = identity.group_instance_id.as_deref();
+        if identity.member_id.is_empty() {
+            let holder = instance_id.and_then(|id| self.static_members.get(id)).cloned();
+            let Some(holder) = holder else { return ErrorCode::UnknownMemberId };
+            self.remove_member(&holder, turn);
+            return ErrorCode::None;
+        }
+        if self.pending_joins.remove(&identity.member_id).is_some() {
+            return ErrorCode::None;
+        }
+        let who =
+            Membership { member_id: &identity.member_id, instance_id, generation: self.generation };
+        match self.check_member(who) {
+            Ok(()) => {
+                self.remove_member(&identity.member_id, turn);
+                ErrorCode::None
+            }
+            Err(error) => error,
+        }
+    }
+
+    fn after_leaving(
+        &mut self,
+        outcomes: impl IntoIterator<Item = ErrorCode>,
+        turn: &mut Turn<'_>,
+    ) {
+        let left = outcomes.into_iter().any(|error| error == ErrorCode::None);
+        if left && self.state != GroupState::Empty {
+            self.rebalance_or_complete_join(turn);
+        }
+    }
+}

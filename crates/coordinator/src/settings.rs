@@ -1,0 +1,42 @@
+//! The broker configs that groups obey, as plain numbers. Read by every part of this room; set once
+//! by the server when it loads a partition.
+
+use std::time::Duration;
+
+/// What the broker's configuration says of groups; the defaults are Kafka's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GroupSettings {
+    /// `group.initial.rebalance.delay.ms`: how long the first join of an empty group waits for others.
+    pub initial_rebalance_delay_ms: i32,
+    /// `group.min.session.timeout.ms`.
+    pub min_session_timeout_ms: i32,
+    /// `group.max.session.timeout.ms`.
+    pub max_session_timeout_ms: i32,
+    /// `group.max.size`: members in one group.
+    pub max_group_size: usize,
+    /// `offset.metadata.max.bytes`: the text that goes with a committed offset, in UTF-16 units as
+    /// Kafka counts.
+    pub offset_metadata_max_bytes: usize,
+    /// `offsets.retention.minutes`, in milliseconds.
+    pub offsets_retention_ms: i64,
+    /// `offsets.retention.check.interval.ms`: the time between two sweeps for expired offsets.
+    pub offsets_retention_check_interval_ms: i64,
+    /// How long the join of a member that is new may stay unanswered before the member is taken for
+    /// gone. A constant in Kafka: five minutes.
+    pub new_member_join_timeout_ms: i32,
+}
+
+impl Default for GroupSettings {
+    fn default() -> Self {
+        Self {
+            initial_rebalance_delay_ms: 3_000,
+            min_session_timeout_ms: 6_000,
+            max_session_timeout_ms: 1_800_000,
+            max_group_size: usize::MAX,
+            offset_metadata_max_bytes: 4_096,
+            offsets_retention_ms: Duration::from_secs(7 * 24 * 60 * 60).as_millis() as i64,
+            offsets_retention_check_interval_ms: 600_000,
+            new_member_join_timeout_ms: 300_000,
+        }
+    }
+}
