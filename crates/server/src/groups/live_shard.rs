@@ -54,11 +54,8 @@ impl LiveShard {
         partition: Arc<HostedPartition>,
         settings: GroupSettings,
     ) -> Arc<Self> {
-        let shard = Arc::new(Self {
-            partition,
-            state: Mutex::new(State::Loading),
-            loaded: Notify::new(),
-        });
+        let shard =
+            Arc::new(Self { partition, state: Mutex::new(State::Loading), loaded: Notify::new() });
         let (loading, broker) = (Arc::clone(&shard), Arc::clone(broker));
         let run = move || {
             let loaded = load::replay(&loading.partition, GroupShard::new(settings));
@@ -105,7 +102,8 @@ impl LiveShard {
             active.next_token += 1;
             let (answer, answered) = oneshot::channel();
             active.waiting.insert(token, answer);
-            let decision = with_context(broker, |cx| active.shard.handle(token, caller, request, cx));
+            let decision =
+                with_context(broker, |cx| active.shard.handle(token, caller, request, cx));
             self.carry_out(broker, active, decision);
             self.announce_timer(broker, active);
             answered
@@ -163,7 +161,11 @@ impl LiveShard {
             *state = match loaded {
                 Ok(mut shard) => {
                     shard.on_loaded(broker.clock.wall_ms());
-                    State::Active(Box::new(Active { shard, waiting: HashMap::new(), next_token: 0 }))
+                    State::Active(Box::new(Active {
+                        shard,
+                        waiting: HashMap::new(),
+                        next_token: 0,
+                    }))
                 }
                 Err(error) => {
                     let (topic, index) = (&self.partition.topic, self.partition.index);
@@ -185,7 +187,10 @@ impl LiveShard {
         let appended = self.append(broker, active, &decision, &waits);
         let (decision, refused) = match appended {
             Ok(()) => (decision, None),
-            Err(error) => (active.shard.on_append_failed(decision, error), Some(error)),
+            Err(error) => {
+                let undo = |cx: &Context<'_>| active.shard.on_append_failed(decision, error, cx);
+                (with_context(broker, undo), Some(error))
+            }
         };
         let owed: Owed = decision
             .answers

@@ -151,7 +151,10 @@ async fn make_offsets_topic(broker: &Arc<Broker>) -> Result<(), ErrorCode> {
         configs: vec![
             config("cleanup.policy", "compact".to_owned()),
             config("compression.type", "producer".to_owned()),
-            config("segment.bytes", broker.config.number("offsets.topic.segment.bytes").to_string()),
+            config(
+                "segment.bytes",
+                broker.config.number("offsets.topic.segment.bytes").to_string(),
+            ),
         ],
         ..CreatableTopic::default()
     };

@@ -16,8 +16,9 @@ impl Handle for DeleteGroupsRequest {
             match cx.broker.groups.ask(&cx.broker, &id, &caller(cx), request).await {
                 Ok(GroupResponse::Delete(deleted)) => results.extend(deleted),
                 Ok(_) => unreachable!("a shard answers what it was asked"),
-                Err(error) => results
-                    .push(DeletableGroupResult { group_id: id, error_code: error.code() }),
+                Err(error) => {
+                    results.push(DeletableGroupResult { group_id: id, error_code: error.code() })
+                }
             }
         }
         DeleteGroupsResponse { results, ..DeleteGroupsResponse::default() }

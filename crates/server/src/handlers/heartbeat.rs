@@ -14,7 +14,9 @@ impl Handle for HeartbeatRequest {
         match cx.broker.groups.ask(&cx.broker, &group, &caller(cx), request).await {
             Ok(GroupResponse::Heartbeat(response)) => response,
             Ok(_) => unreachable!("a shard answers what it was asked"),
-            Err(error) => HeartbeatResponse { error_code: error.code(), ..HeartbeatResponse::default() },
+            Err(error) => {
+                HeartbeatResponse { error_code: error.code(), ..HeartbeatResponse::default() }
+            }
         }
     }
 }

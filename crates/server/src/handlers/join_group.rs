@@ -14,7 +14,9 @@ impl Handle for JoinGroupRequest {
         match cx.broker.groups.ask(&cx.broker, &group, &caller(cx), request).await {
             Ok(GroupResponse::Join(response)) => response,
             Ok(_) => unreachable!("a shard answers what it was asked"),
-            Err(error) => JoinGroupResponse { error_code: error.code(), ..JoinGroupResponse::default() },
+            Err(error) => {
+                JoinGroupResponse { error_code: error.code(), ..JoinGroupResponse::default() }
+            }
         }
     }
 }

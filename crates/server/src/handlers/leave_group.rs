@@ -14,7 +14,9 @@ impl Handle for LeaveGroupRequest {
         match cx.broker.groups.ask(&cx.broker, &group, &caller(cx), request).await {
             Ok(GroupResponse::Leave(response)) => response,
             Ok(_) => unreachable!("a shard answers what it was asked"),
-            Err(error) => LeaveGroupResponse { error_code: error.code(), ..LeaveGroupResponse::default() },
+            Err(error) => {
+                LeaveGroupResponse { error_code: error.code(), ..LeaveGroupResponse::default() }
+            }
         }
     }
 }

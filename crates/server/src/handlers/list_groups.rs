@@ -10,8 +10,7 @@ use crate::dispatch::{Handle, RequestContext};
 
 impl Handle for ListGroupsRequest {
     async fn handle(self, cx: &RequestContext) -> ListGroupsResponse {
-        let request =
-            GroupRequest::List { states: self.states_filter, types: self.types_filter };
+        let request = GroupRequest::List { states: self.states_filter, types: self.types_filter };
         let mut groups = Vec::new();
         let mut error = ErrorCode::None;
         for answer in cx.broker.groups.ask_all(&cx.broker, &caller(cx), &request).await {

@@ -14,7 +14,9 @@ impl Handle for OffsetDeleteRequest {
         match cx.broker.groups.ask(&cx.broker, &group, &caller(cx), request).await {
             Ok(GroupResponse::OffsetDelete(response)) => response,
             Ok(_) => unreachable!("a shard answers what it was asked"),
-            Err(error) => OffsetDeleteResponse { error_code: error.code(), ..OffsetDeleteResponse::default() },
+            Err(error) => {
+                OffsetDeleteResponse { error_code: error.code(), ..OffsetDeleteResponse::default() }
+            }
         }
     }
 }

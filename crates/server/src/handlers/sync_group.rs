@@ -14,7 +14,9 @@ impl Handle for SyncGroupRequest {
         match cx.broker.groups.ask(&cx.broker, &group, &caller(cx), request).await {
             Ok(GroupResponse::Sync(response)) => response,
             Ok(_) => unreachable!("a shard answers what it was asked"),
-            Err(error) => SyncGroupResponse { error_code: error.code(), ..SyncGroupResponse::default() },
+            Err(error) => {
+                SyncGroupResponse { error_code: error.code(), ..SyncGroupResponse::default() }
+            }
         }
     }
 }
