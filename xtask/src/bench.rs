@@ -18,6 +18,7 @@ mod zero_copy;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use broker::Kalda;
 use figures::Table;
 
 /// What can fail while measuring.
@@ -30,32 +31,66 @@ struct Scale {
     topics: usize,
     partitions_per_topic: i32,
     load_bytes: u64,
+    /// Rounds that are not counted: they warm the page cache, and a JVM until it has compiled.
+    warm_up_rounds: usize,
     rounds: usize,
 }
 
 impl Scale {
-    const FULL: Self =
-        Self { starts: 15, topics: 10, partitions_per_topic: 1000, load_bytes: 1 << 30, rounds: 5 };
-    const QUICK: Self = Self { starts: 10, load_bytes: 256 << 20, rounds: 3, ..Self::FULL };
+    const FULL: Self = Self {
+        starts: 15,
+        topics: 10,
+        partitions_per_topic: 1000,
+        load_bytes: 1 << 30,
+        warm_up_rounds: 3,
+        rounds: 5,
+    };
+    const QUICK: Self =
+        Self { starts: 10, load_bytes: 256 << 20, warm_up_rounds: 1, rounds: 3, ..Self::FULL };
 }
 
-/// `cargo xtask bench [--quick] [--apache] [--binary PATH]`.
-pub(crate) fn run(root: &Path, options: &[String]) -> Result<(), String> {
-    let (mut scale, mut with_apache, mut binary) = (Scale::FULL, false, None);
-    let mut options = options.iter();
-    while let Some(option) = options.next() {
-        match option.as_str() {
-            "--quick" => scale = Scale::QUICK,
-            "--apache" => with_apache = true,
-            "--binary" => binary = Some(options.next().ok_or("--binary takes a path")?),
-            unknown => return Err(format!("bench takes no {unknown}")),
+/// The parts, as `--only` names them.
+const PARTS: [&str; 4] = ["start", "partitions", "zero-copy", "throughput"];
+
+/// What the command line asks for.
+struct Options {
+    scale: Scale,
+    with_apache: bool,
+    binary: Option<PathBuf>,
+    only: Option<String>,
+}
+
+impl Options {
+    fn parse(arguments: &[String]) -> Result<Self, String> {
+        let mut options = Self { scale: Scale::FULL, with_apache: false, binary: None, only: None };
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            let mut value = || arguments.next().ok_or(format!("{argument} takes a value"));
+            match argument.as_str() {
+                "--quick" => options.scale = Scale::QUICK,
+                "--apache" => options.with_apache = true,
+                "--binary" => options.binary = Some(PathBuf::from(value()?)),
+                "--only" => options.only = Some(value()?.clone()),
+                unknown => return Err(format!("bench takes no {unknown}")),
+            }
+        }
+        match &options.only {
+            Some(only) if !PARTS.contains(&only.as_str()) => {
+                Err(format!("--only takes one of {}, not {only}", PARTS.join(", ")))
+            }
+            _ => Ok(options),
         }
     }
-    let outcome = match binary {
+}
+
+/// `cargo xtask bench`.
+pub(crate) fn run(root: &Path, arguments: &[String]) -> Result<(), String> {
+    let options = Options::parse(arguments)?;
+    let binary = match &options.binary {
         Some(binary) => std::fs::canonicalize(binary).map_err(Into::into),
         None => build(root),
     };
-    let outcome = outcome.and_then(|binary| measure(root, binary, scale, with_apache));
+    let outcome = binary.and_then(|binary| measure(root, binary, &options));
     outcome.map_err(|error| format!("bench: {error}"))
 }
 
@@ -68,15 +103,33 @@ fn build(root: &Path) -> Outcome<PathBuf> {
     Ok(root.join("target/release/kalda"))
 }
 
-fn measure(root: &Path, binary: PathBuf, scale: Scale, with_apache: bool) -> Outcome<()> {
-    let kalda = broker::Kalda { binary };
+fn measure(root: &Path, binary: PathBuf, options: &Options) -> Outcome<()> {
+    let kalda = Kalda { binary };
+    let scale = options.scale;
     println!("{}", figures::machine()?);
     let mut table = Table::new();
-    startup::measure(&kalda, scale, &mut table)?;
-    partitions::measure(&kalda, scale, &mut table)?;
-    zero_copy::measure(&kalda, &mut table)?;
-    let jars = if with_apache { Some(apache::jars(root)?) } else { None };
-    compare::measure(&kalda, jars.as_deref(), scale, &mut table)?;
+    // A part that fails is told at once and at the end, and does not take the others with it.
+    let mut failures = Vec::new();
+    for part in PARTS {
+        if options.only.as_ref().is_some_and(|only| only != part) {
+            continue;
+        }
+        let outcome = match part {
+            "start" => startup::measure(&kalda, scale, &mut table),
+            "partitions" => partitions::measure(&kalda, scale, &mut table),
+            "zero-copy" => zero_copy::measure(&kalda, &mut table),
+            _ => throughput(root, &kalda, options, &mut table),
+        };
+        if let Err(error) = outcome {
+            println!("{part}: FAILED: {error}");
+            failures.push(format!("{part}: {error}"));
+        }
+    }
     println!("\n{table}");
-    Ok(())
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n").into()) }
+}
+
+fn throughput(root: &Path, kalda: &Kalda, options: &Options, table: &mut Table) -> Outcome<()> {
+    let jars = if options.with_apache { Some(apache::jars(root)?) } else { None };
+    compare::measure(kalda, jars.as_deref(), options.scale, table)
 }

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::Command;
 
 const MINUTES: u64 = 10;
-/// More than the window of 128 MiB that Zstandard may ask for, as it does at its highest level.
+/// More than the window of 128 MiB that a Zstandard frame of twenty bytes may claim: levels up to 22
+/// write such frames, so they cannot be refused.
 const ALLOCATION_MB_MAX: u32 = 192;
 const RESIDENT_MB_MAX: u32 = 2048;
 const INPUT_BYTES_MAX: u32 = 65_536;
@@ -16,8 +17,8 @@ const INPUT_BYTES_MAX: u32 = 65_536;
 pub(crate) fn run(root: &Path, options: &[String]) -> Result<(), String> {
     let (minutes, named) = match options {
         [flag, minutes, named @ ..] if flag == "--minutes" => {
-            let parsed = minutes.parse();
-            (parsed.map_err(|_| format!("--minutes takes a number, not {minutes}"))?, named)
+            let parsed = minutes.parse().ok().filter(|minutes: &u64| *minutes > 0);
+            (parsed.ok_or(format!("--minutes takes a number above 0, not {minutes}"))?, named)
         }
         named => (MINUTES, named),
     };

@@ -11,7 +11,7 @@ use kalda_client::admin::{
 use crate::connect::{admin_client, block_on, properties_file};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::options::{Arg, Asked, Grammar, Parsed, Show};
-use crate::output::{print_line, stdout};
+use crate::output::{complain, print_line, stdout};
 use crate::tool::Call;
 
 const GRAMMAR: Grammar = Grammar {
@@ -93,8 +93,8 @@ pub(crate) fn run(call: &Call) -> Outcome {
     };
     match outcome {
         Err(Failure::Client(error)) => {
-            eprintln!("Error while executing config command with args '{}'", call.args.join(" "));
-            eprintln!("{}: {error}", error.exception_name());
+            complain!("Error while executing config command with args '{}'", call.args.join(" "));
+            complain!("{}: {error}", error.exception_name());
             Err(Failure::Reported(Blame::of(&error)))
         }
         outcome => outcome,

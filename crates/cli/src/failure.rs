@@ -2,6 +2,7 @@
 //!
 //! Tools return a [`Failure`]; only `main` reports it.
 
+use crate::output::complain;
 use std::io;
 use std::process::ExitCode;
 
@@ -93,16 +94,18 @@ impl Failure {
     pub(crate) fn report(self, is_strict: bool) -> ExitCode {
         let blame = match self {
             Self::Usage { message, table } => {
-                eprintln!("{message}");
-                eprint!("{table}");
+                complain!("{message}");
+                if !table.is_empty() {
+                    complain!("{}", table.trim_end());
+                }
                 Blame::Usage
             }
             Self::Message(message) => {
-                eprintln!("{message}");
+                complain!("{message}");
                 Blame::Usage
             }
             Self::Client(error) => {
-                eprintln!("{}: {error}", error.exception_name());
+                complain!("{}: {error}", error.exception_name());
                 Blame::of(&error)
             }
             Self::Code(code) => return ExitCode::from(code),
@@ -112,7 +115,7 @@ impl Failure {
                 return ExitCode::SUCCESS;
             }
             Self::Output(error) => {
-                eprintln!("the output cannot be written: {error}");
+                complain!("the output cannot be written: {error}");
                 Blame::Usage
             }
         };

@@ -11,7 +11,7 @@ use kalda_model::TopicPartition;
 use crate::connect::{admin_client, block_on};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::options::{Arg, Asked, Grammar, Parsed, Show};
-use crate::output::stdout;
+use crate::output::{complain, stdout};
 use crate::tool::Call;
 use crate::topic_filter::TopicFilter;
 
@@ -70,7 +70,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
     let outcome = find(&parsed);
     match outcome {
         Err(Failure::Client(error)) => {
-            eprintln!("Error occurred: {error}");
+            complain!("Error occurred: {error}");
             Err(Failure::Reported(Blame::of(&error)))
         }
         outcome => outcome,
@@ -178,7 +178,7 @@ async fn print(
                     writeln!(output, "{}:{}:{offset}", partition.topic, partition.partition)?;
                 }
             }
-            Err(error) => eprintln!(
+            Err(error) => complain!(
                 "Skip getting offsets for topic-partition {partition} due to error: {error}"
             ),
         }

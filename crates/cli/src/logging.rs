@@ -9,6 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 
 struct Line;
@@ -33,11 +34,12 @@ where
 
 /// Sends warnings and errors to the standard error.
 pub(crate) fn to_stderr() {
-    let subscriber = tracing_subscriber::fmt()
+    let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
-        .with_max_level(LevelFilter::WARN)
         .event_format(Line)
-        .finish();
+        // A standard error that nobody reads is no reason to stop.
+        .log_internal_errors(false);
+    let subscriber = tracing_subscriber::registry().with(LevelFilter::WARN).with(layer);
     // Set twice only if a caller logs already; then its way is as good.
     let _ = tracing::subscriber::set_global_default(subscriber);
 }

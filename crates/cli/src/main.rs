@@ -28,6 +28,8 @@ mod topics;
 
 use std::process::ExitCode;
 
+use failure::Outcome;
+use output::complain;
 use tool::{Call, Tool};
 
 fn main() -> ExitCode {
@@ -39,22 +41,21 @@ fn main() -> ExitCode {
         return run(tool, program, args);
     }
     let Some(name) = (!args.is_empty()).then(|| args.remove(0)) else {
-        eprint!("{}", tool::overview());
+        complain!("{}", tool::overview().trim_end());
         return ExitCode::FAILURE;
     };
     match name.as_str() {
         "help" | "--help" | "-h" => {
-            print!("{}", tool::overview());
-            ExitCode::SUCCESS
+            finish(output::print_line(tool::overview().trim_end()).map_err(Into::into), false)
         }
         "--version" | "-V" | "version" => {
-            println!("kalda {}", env!("CARGO_PKG_VERSION"));
-            ExitCode::SUCCESS
+            let line = concat!("kalda ", env!("CARGO_PKG_VERSION"));
+            finish(output::print_line(line).map_err(Into::into), false)
         }
         _ => match Tool::by_name(&name) {
             Some(tool) => run(tool, format!("{program} {name}"), args),
             None => {
-                eprintln!("{}", tool::unknown(&name));
+                complain!("{}", tool::unknown(&name));
                 ExitCode::FAILURE
             }
         },
@@ -71,7 +72,11 @@ fn run(tool: Tool, name: String, args: Vec<String>) -> ExitCode {
     logging::to_stderr();
     let is_strict = args.iter().any(|arg| arg == "--strict-exit");
     let args = args.into_iter().filter(|arg| arg != "--strict-exit").collect();
-    match tool.run(&Call { name, args }) {
+    finish(tool.run(&Call { name, args }), is_strict)
+}
+
+fn finish(outcome: Outcome, is_strict: bool) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(is_strict),
     }

@@ -20,3 +20,17 @@ pub(crate) fn print_line(line: &str) -> io::Result<()> {
     output.write_all(b"\n")?;
     output.flush()
 }
+
+/// Writes a line to the standard error, as `eprintln!` does, but goes on if nobody reads it.
+macro_rules! complain {
+    ($($message:tt)*) => {
+        $crate::output::to_stderr(format_args!($($message)*))
+    };
+}
+pub(crate) use complain;
+
+/// See [`complain`].
+pub(crate) fn to_stderr(message: std::fmt::Arguments<'_>) {
+    // There is nowhere left to tell of an error of the standard error.
+    let _ = writeln!(io::stderr(), "{message}");
+}

@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use kalda_server::{BrokerConfig, Server, Warning};
 
+use crate::output::complain;
+
 /// A start line.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(crate) struct StartArgs {
@@ -31,7 +33,7 @@ pub(crate) fn run(line: &[String]) -> ExitCode {
     match parse(name, file, args) {
         Ok(args) => serve(args),
         Err(message) => {
-            eprintln!("{message}");
+            complain!("{message}");
             ExitCode::FAILURE
         }
     }
@@ -46,7 +48,7 @@ fn serve(args: StartArgs) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(line) => {
-            eprintln!("kalda: {line}");
+            complain!("kalda: {line}");
             ExitCode::FAILURE
         }
     }

@@ -1,6 +1,6 @@
 //! The tools by name: one table for dispatch, links and the overview.
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::{
     broker_api_versions, cluster, configs, console_consumer, console_producer, delete_records,
     dump_log, get_offsets, links, log_dirs, stop, storage, topics,
@@ -33,6 +33,7 @@ pub(crate) enum Tool {
     BrokerApiVersions,
     Storage,
     Links,
+    RunClass,
     ZooKeeper,
 }
 
@@ -67,6 +68,7 @@ const TOOLS: &[(Tool, &str, &[&str], &str)] = &[
     (Tool::DumpLog, "dump-log", &["kafka-dump-log"], "Print the content of log segments"),
     (Tool::Storage, "storage", &["kafka-storage"], "Make ids for clusters and directories"),
     (Tool::Links, "links", &[], "Make links named as Kafka's tools"),
+    (Tool::RunClass, "run-class", &["kafka-run-class"], "Run a tool by the name of Kafka's class"),
     (
         Tool::ZooKeeper,
         "zookeeper",
@@ -81,6 +83,22 @@ impl Tool {
         let name = program.strip_suffix(".sh").unwrap_or(program);
         let found = TOOLS.iter().find(|(_, _, links, _)| links.contains(&name));
         found.map(|(tool, ..)| *tool)
+    }
+
+    /// The tool that a Java class stands for, for lines that call `kafka-run-class`.
+    pub(crate) fn by_class(class: &str) -> Option<Self> {
+        Some(match class.rsplit('.').next()? {
+            "GetOffsetShell" => Self::GetOffsets,
+            "TopicCommand" => Self::Topics,
+            "ConsoleProducer" => Self::ConsoleProducer,
+            "ConsoleConsumer" => Self::ConsoleConsumer,
+            "ConfigCommand" => Self::Configs,
+            "DeleteRecordsCommand" => Self::DeleteRecords,
+            "LogDirsCommand" => Self::LogDirs,
+            "DumpLogSegments" => Self::DumpLog,
+            "BrokerApiVersionsCommand" => Self::BrokerApiVersions,
+            _ => return None,
+        })
     }
 
     /// The tool of that name: ours, or Kafka's.
@@ -110,13 +128,24 @@ impl Tool {
             Self::BrokerApiVersions => broker_api_versions::run(call),
             Self::Storage => storage::run(call),
             Self::Links => links::run(call),
+            Self::RunClass => run_class(call),
             Self::ZooKeeper | Self::Start => {
-                println!(
-                    "ZooKeeper is not needed: Kalda keeps its metadata in its own log, as Kafka does since 4.0."
-                );
-                Ok(())
+                let line = "ZooKeeper is not needed: Kalda keeps its metadata in its own log, as Kafka does since 4.0.";
+                Ok(crate::output::print_line(line)?)
             }
         }
+    }
+}
+
+fn run_class(call: &Call) -> Outcome {
+    let Some((class, args)) = call.args.split_first() else {
+        return Err(Failure::usage(format!("USAGE: {} classname [opts]", call.name)));
+    };
+    match Tool::by_class(class) {
+        Some(tool) => tool.run(&Call { name: call.name.clone(), args: args.to_vec() }),
+        None => Err(Failure::usage(format!(
+            "{class} is a Java class that Kalda has no tool for; `kalda help` lists the tools"
+        ))),
     }
 }
 
@@ -153,6 +182,7 @@ mod tests {
         assert_eq!(Tool::by_link("kalda"), None);
         assert_eq!(Tool::by_name("topics"), Some(Tool::Topics));
         assert_eq!(Tool::by_name("kafka-topics"), Some(Tool::Topics));
+        assert_eq!(Tool::by_class("kafka.tools.GetOffsetShell"), Some(Tool::GetOffsets));
     }
 
     #[test]

@@ -366,3 +366,6 @@ fn hand_out(frame: Bytes, shared: &Shared) -> std::result::Result<(), String> {
     let _ = waiting.reply.send(frame);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

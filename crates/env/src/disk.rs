@@ -9,7 +9,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FlockOperation, flock, statvfs};
@@ -63,6 +63,9 @@ pub trait Disk: Send + Sync + Debug {
     fn remove_dir_all(&self, path: &Path) -> io::Result<()>;
     /// Makes the entries of a directory durable.
     fn sync_dir(&self, path: &Path) -> io::Result<()>;
+    /// Makes everything durable that was written to the file system below a path, by whomever:
+    /// one call for many files.
+    fn sync_filesystem(&self, path: &Path) -> io::Result<()>;
     /// The room below a path.
     fn space(&self, path: &Path) -> io::Result<Space>;
     /// Takes an exclusive lock on a file, made if need be, until the file is dropped. `None` when
@@ -82,17 +85,23 @@ pub trait Disk: Send + Sync + Debug {
         Ok(bytes)
     }
 
+    /// Writes what is to take a small file's place beside it, not durable yet. Answers where.
+    fn write_aside(&self, path: &Path, content: &[u8]) -> io::Result<(PathBuf, Arc<dyn DiskFile>)> {
+        let mut aside = path.as_os_str().to_owned();
+        aside.push(".tmp");
+        let aside = PathBuf::from(aside);
+        let file = self.open(&aside, OpenMode::Create)?;
+        file.set_len(0)?;
+        file.write_all_at(content, 0)?;
+        Ok((aside, file))
+    }
+
     /// Replaces a small file so that a crash leaves either the old content or the new one:
     /// write aside, sync, rename, sync the directory.
     fn replace(&self, path: &Path, content: &[u8]) -> io::Result<()> {
-        let mut aside = path.as_os_str().to_owned();
-        aside.push(".tmp");
-        let aside = Path::new(&aside);
-        let file = self.open(aside, OpenMode::Create)?;
-        file.set_len(0)?;
-        file.write_all_at(content, 0)?;
+        let (aside, file) = self.write_aside(path, content)?;
         file.sync_data()?;
-        self.rename(aside, path)?;
+        self.rename(&aside, path)?;
         match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => self.sync_dir(parent),
             _ => self.sync_dir(Path::new(".")),
@@ -188,6 +197,10 @@ impl Disk for FsDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
+    }
+
+    fn sync_filesystem(&self, path: &Path) -> io::Result<()> {
+        Ok(rustix::fs::syncfs(File::open(path)?)?)
     }
 
     fn space(&self, path: &Path) -> io::Result<Space> {

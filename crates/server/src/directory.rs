@@ -32,6 +32,8 @@ pub(crate) struct DataDirectory {
     has_removals: AtomicBool,
     /// The metadata log, if it lives here.
     metadata_log: OnceLock<Arc<SharedMetadataLog>>,
+    /// Whether idle partitions are being asked for their file descriptors.
+    is_releasing: AtomicBool,
     shared: Arc<Shared>,
 }
 
@@ -82,6 +84,7 @@ impl DataDirectory {
             deleted: Mutex::default(),
             has_removals: AtomicBool::new(false),
             metadata_log: OnceLock::new(),
+            is_releasing: AtomicBool::new(false),
             shared,
         });
         let _set_once = directory.shared.directory.set(Arc::downgrade(&directory));
@@ -115,7 +118,7 @@ impl DataDirectory {
 
     /// The partitions that live here.
     pub(crate) fn hosted(&self) -> Vec<Arc<HostedPartition>> {
-        self.shared.hosted.lock().iter().filter_map(Weak::upgrade).collect()
+        self.shared.hosted()
     }
 
     /// Forgets a partition that moved away.
@@ -159,13 +162,39 @@ impl DataDirectory {
 
     /// How many partitions live here.
     pub(crate) fn partition_count(&self) -> usize {
-        let mut hosted = self.shared.hosted.lock();
-        hosted.retain(|partition| partition.strong_count() > 0);
-        hosted.len()
+        self.shared.hosted.lock().len()
+    }
+
+    /// The process has too many files open, which says nothing about the disk: partitions that are
+    /// not being written give theirs back, and whoever asked is told to try again.
+    fn release_descriptors(&self, error: &StorageError) {
+        if self.is_releasing.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        tracing::warn!("{error}: raise the limit of open files (`ulimit -n`) of the broker");
+        let shared = Arc::clone(&self.shared);
+        let release = move || {
+            for partition in shared.hosted() {
+                // A partition that is gone has no files either.
+                let _gone = partition.with_log(|log, _| log.close_idle_files());
+            }
+            if let Some(directory) = shared.directory.get().and_then(Weak::upgrade) {
+                directory.is_releasing.store(false, Ordering::Release);
+            }
+        };
+        // The caller may hold a partition's lock: another thread takes them in turn.
+        let spawned = std::thread::Builder::new().name("kalda-release".to_owned()).spawn(release);
+        if let Err(error) = spawned {
+            self.is_releasing.store(false, Ordering::Release);
+            tracing::error!(%error, "no thread to close idle files");
+        }
     }
 
     /// The disk failed: nothing here is served any more. Once, with one line that says why.
     pub(crate) fn fail(&self, error: &StorageError) {
+        if is_out_of_descriptors(error) {
+            return self.release_descriptors(error);
+        }
         if !self.storage.set_offline() {
             return;
         }
@@ -174,8 +203,7 @@ impl DataDirectory {
             self.shown_path
         );
         (self.on_offline)(self, line);
-        let partitions: Vec<_> =
-            self.shared.hosted.lock().iter().filter_map(Weak::upgrade).collect();
+        let partitions = self.shared.hosted();
         // Retiring takes the partition's lock, which the caller may hold: another thread does it.
         let retire = move || {
             for partition in partitions {
@@ -187,4 +215,16 @@ impl DataDirectory {
             tracing::error!(%error, "no thread to retire the partitions of the failed directory");
         }
     }
+}
+
+impl Shared {
+    fn hosted(&self) -> Vec<Arc<HostedPartition>> {
+        self.hosted.lock().iter().filter_map(Weak::upgrade).collect()
+    }
+}
+
+fn is_out_of_descriptors(error: &StorageError) -> bool {
+    let StorageError::Disk { source, .. } = error else { return false };
+    let limits = [rustix::io::Errno::MFILE, rustix::io::Errno::NFILE];
+    limits.iter().any(|limit| source.raw_os_error() == Some(limit.raw_os_error()))
 }

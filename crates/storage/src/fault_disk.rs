@@ -220,6 +220,17 @@ impl Disk for FaultDisk {
         Ok(())
     }
 
+    fn sync_filesystem(&self, _path: &Path) -> io::Result<()> {
+        self.count_down(|faults| &mut faults.sync)?;
+        let mut state = self.lock();
+        for content in state.names.values() {
+            let mut content = content.lock().unwrap();
+            content.durable = content.now.clone();
+        }
+        state.durable_names = state.names.clone();
+        Ok(())
+    }
+
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.count_down(|faults| &mut faults.sync)?;
         let mut state = self.lock();

@@ -12,7 +12,7 @@ use std::thread::JoinHandle;
 use kalda_env::Disk;
 
 use crate::error::StorageError;
-use crate::log::{FlushWork, Flushed};
+use crate::log::{FlushWork, Flushed, perform_all};
 
 /// A log behind its owner's lock. The flusher calls these without a lock of its own.
 pub trait Flushable: Send + Sync {
@@ -122,32 +122,47 @@ impl Shared {
     }
 }
 
+/// From this many logs on they are made durable together; below it each is told as soon as it is.
+const TOGETHER_LEN_MIN: usize = 64;
+/// And at most this many, because each may hold files open.
+const TOGETHER_LEN_MAX: usize = 512;
+
+type Log = Arc<dyn Flushable>;
+
 fn run(shared: &Shared, on_error: impl FnOnce(&StorageError)) {
     let mut on_error = Some(on_error);
     let mut failed: Option<StorageError> = None;
     while let Some(group) = shared.next_group() {
-        for log in group.into_values() {
-            if let Some(error) = &failed {
-                log.on_flush_error(error);
-                continue;
+        let logs: Vec<Log> = group.into_values().collect();
+        let step = if logs.len() < TOGETHER_LEN_MIN { 1 } else { TOGETHER_LEN_MAX };
+        for some in logs.chunks(step) {
+            if failed.is_none() {
+                failed = flush_some(shared, some).err();
             }
-            let done = match log.take_dirty() {
-                Ok(None) => continue,
-                Ok(Some(work)) => work.perform(&*shared.disk),
-                Err(error) => Err(error),
-            };
-            match done {
-                Ok(done) => log.on_flushed(done),
-                Err(error) => {
-                    log.on_flush_error(&error);
-                    if let Some(on_error) = on_error.take() {
-                        on_error(&error);
-                    }
-                    failed = Some(error);
+            if let Some(error) = &failed {
+                some.iter().for_each(|log| log.on_flush_error(error));
+                if let Some(on_error) = on_error.take() {
+                    on_error(error);
                 }
             }
         }
     }
+}
+
+fn flush_some(shared: &Shared, logs: &[Log]) -> Result<(), StorageError> {
+    let mut dirty = Vec::with_capacity(logs.len());
+    let mut works = Vec::with_capacity(logs.len());
+    for log in logs {
+        if let Some(work) = log.take_dirty()? {
+            dirty.push(log);
+            works.push(work);
+        }
+    }
+    let done = perform_all(&works, &*shared.disk)?;
+    for (log, done) in dirty.into_iter().zip(done) {
+        log.on_flushed(done);
+    }
+    Ok(())
 }
 
 #[cfg(test)]

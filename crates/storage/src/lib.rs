@@ -29,6 +29,6 @@ pub use flusher::{Flushable, Flusher};
 pub use index::{AbortedTxn, OffsetEntry, TimeEntry};
 pub use log::{
     Appended, FlushWork, Flushed, FoundTimestamp, Log, LogSlice, OpenOptions, Quarantined,
-    ReadOptions, RecoveryReport, Retained, SegmentInfo, TornTail,
+    ReadOptions, RecoveryReport, Retained, SegmentInfo, TornTail, perform_all,
 };
 pub use producers::{CompletedTxn, ProducerEntry, Producers, RememberedBatch};

@@ -33,7 +33,7 @@ mod transactions;
 mod truncate;
 
 pub use append::Appended;
-pub use flush::{FlushWork, Flushed};
+pub use flush::{FlushWork, Flushed, perform_all};
 pub use lookup::FoundTimestamp;
 pub use open::OpenOptions;
 pub use read::{LogSlice, ReadOptions};

@@ -65,8 +65,7 @@ pub(crate) fn measure(
         table.row("Apache Kafka: start, ms", format!("{:.0}", ready.as_secs_f64() * 1e3), how);
     }
     let mut subjects = subjects(&ours, theirs.as_ref());
-    // The first round warms page cache and JVM and is not counted.
-    for round in 0..=scale.rounds {
+    for round in 0..scale.warm_up_rounds + scale.rounds {
         for at in 0..subjects.len() {
             // A B, then B A: whatever drifts, drifts for both.
             let at = if round % 2 == 0 { at } else { subjects.len() - 1 - at };
@@ -128,7 +127,7 @@ fn round_of(subject: &mut Subject<'_>, round: usize, scale: Scale) -> Outcome<()
     let between = broker.cpu_seconds()?;
     let fetched = fetch(broker.address, &topic, produced.bytes)?;
     let after = broker.cpu_seconds()?;
-    if round > 0 {
+    if round >= scale.warm_up_rounds {
         subject.produced.push(&produced, between - before);
         subject.fetched.push(&fetched, after - between);
     }

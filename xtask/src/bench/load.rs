@@ -3,7 +3,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kalda_protocol::messages::create_topics::{
@@ -11,6 +11,9 @@ use kalda_protocol::messages::create_topics::{
 };
 use kalda_protocol::messages::delete_topics::DeleteTopicsRequest;
 use kalda_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
+use kalda_protocol::messages::list_offsets::{
+    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
+};
 use kalda_protocol::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kalda_records::{BatchBuilder, BatchIter, BatchOptions};
 
@@ -22,6 +25,9 @@ const PRODUCE: i16 = 9;
 const FETCH: i16 = 11;
 const CREATE_TOPICS: i16 = 5;
 const DELETE_TOPICS: i16 = 4;
+/// The version for [`latest_offsets`].
+pub(crate) const LIST_OFFSETS: i16 = 5;
+const LATEST: i64 = -1;
 const BATCH_BYTES: usize = 64 * 1024;
 const RECORD_BYTES: usize = 1000;
 /// `max.in.flight.requests.per.connection`.
@@ -29,6 +35,7 @@ const IN_FLIGHT: usize = 5;
 /// `max.partition.fetch.bytes`.
 const FETCH_BYTES: i32 = 1024 * 1024;
 const WAIT_MS: i32 = 30_000;
+const SERVED_WITHIN: Duration = Duration::from_secs(30);
 
 /// What a load took.
 #[derive(Clone, Debug, Default)]
@@ -75,11 +82,43 @@ pub(crate) fn create_topic(
     };
     let request = CreateTopicsRequest { topics: vec![topic], ..CreateTopicsRequest::default() };
     let answer = connection.call(&request, CREATE_TOPICS)?;
-    match answer.topics.iter().find(|topic| topic.error_code != 0) {
-        None => Ok(()),
-        Some(topic) => {
-            Err(format!("{name}: {} {:?}", topic.error_code, topic.error_message).into())
+    if let Some(topic) = answer.topics.iter().find(|topic| topic.error_code != 0) {
+        return Err(format!("{name}: {} {:?}", topic.error_code, topic.error_message).into());
+    }
+    await_log(connection, name)
+}
+
+/// Waits until partition 0 is served: the controller's yes comes before the broker has the log.
+fn await_log(connection: &mut Connection, topic: &str) -> Outcome<()> {
+    let asked = Instant::now();
+    while asked.elapsed() < SERVED_WITHIN {
+        let answer = connection.call(&latest_offsets([(topic.to_owned(), 1)]), LIST_OFFSETS)?;
+        let mut partitions = answer.topics.iter().flat_map(|topic| &topic.partitions);
+        if partitions.all(|partition| partition.error_code == 0) {
+            return Ok(());
         }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Err(format!("{topic} is not served {SERVED_WITHIN:?} after it was created").into())
+}
+
+/// Asks for the end of each of the first so many partitions.
+pub(crate) fn latest_offsets(
+    topics: impl IntoIterator<Item = (String, i32)>,
+) -> ListOffsetsRequest {
+    let latest = |partition_index| ListOffsetsPartition {
+        partition_index,
+        timestamp: LATEST,
+        ..ListOffsetsPartition::default()
+    };
+    let topic = |(name, partitions)| ListOffsetsTopic {
+        name,
+        partitions: (0..partitions).map(latest).collect(),
+    };
+    ListOffsetsRequest {
+        replica_id: -1,
+        topics: topics.into_iter().map(topic).collect(),
+        ..ListOffsetsRequest::default()
     }
 }
 

@@ -2,19 +2,13 @@
 
 use std::time::Instant;
 
-use kalda_protocol::messages::list_offsets::{
-    ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
-};
 use kalda_protocol::messages::metadata::MetadataResponse;
 
 use super::broker::Kalda;
 use super::figures::Table;
-use super::load::create_topic;
+use super::load::{LIST_OFFSETS, create_topic, latest_offsets};
 use super::wire::Connection;
 use super::{Outcome, Scale};
-
-const LIST_OFFSETS: i16 = 5;
-const LATEST: i64 = -1;
 
 /// Creates them all, stops the broker, starts it again.
 pub(crate) fn measure(kalda: &Kalda, scale: Scale, table: &mut Table) -> Outcome<()> {
@@ -69,20 +63,8 @@ fn serves_all(
     if led.count() < scale.topics * scale.partitions_per_topic as usize {
         return Ok(false);
     }
-    let latest = |partition_index| ListOffsetsPartition {
-        partition_index,
-        timestamp: LATEST,
-        ..ListOffsetsPartition::default()
-    };
-    let topics = (0..scale.topics).map(|topic| ListOffsetsTopic {
-        name: name(topic),
-        partitions: (0..scale.partitions_per_topic).map(latest).collect(),
-    });
-    let request = ListOffsetsRequest {
-        replica_id: -1,
-        topics: topics.collect(),
-        ..ListOffsetsRequest::default()
-    };
+    let topics = (0..scale.topics).map(|topic| (name(topic), scale.partitions_per_topic));
+    let request = latest_offsets(topics);
     let answer = connection.call(&request, LIST_OFFSETS)?;
     let mut answered = answer.topics.iter().flat_map(|topic| &topic.partitions);
     Ok(answered.all(|partition| partition.error_code == 0))

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use crate::connect::{block_on, client};
 use crate::failure::{Blame, Failure, Outcome};
 use crate::options::Asked;
-use crate::output::{Output, stdout};
+use crate::output::{Output, complain, stdout};
 use crate::tool::Call;
 use crate::topic_filter::TopicFilter;
 
@@ -41,7 +41,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
     let outcome = block_on(run.go(&client));
     // Kafka prints this line whatever the end was, but nothing to a pipe that nobody reads.
     if !matches!(outcome, Err(Failure::Output(_))) {
-        eprintln!("Processed a total of {} messages", run.count);
+        complain!("Processed a total of {} messages", run.count);
     }
     outcome
 }
@@ -180,5 +180,5 @@ impl Run {
 /// The two lines that Kafka logs when reading ends early.
 fn log_end(exception: &str) {
     tracing::error!("Error processing message, terminating consumer process: ");
-    eprintln!("{exception}");
+    complain!("{exception}");
 }

@@ -78,8 +78,9 @@ async fn send_lines(
     let mut line = Vec::new();
     loop {
         if is_terminal {
-            print!(">");
-            std::io::stdout().flush()?;
+            let mut prompt = std::io::stdout();
+            prompt.write_all(b">")?;
+            prompt.flush()?;
         }
         line.clear();
         let read = input.read_until(b'\n', &mut line).await;

@@ -15,7 +15,7 @@ use std::path::Path;
 
 use crate::failure::{Blame, Failure, Outcome};
 use crate::options::{Arg, Asked, Grammar, Parsed, Show};
-use crate::output::{Output, stdout};
+use crate::output::{Output, complain, stdout};
 use crate::tool::Call;
 
 const GRAMMAR: Grammar = Grammar {
@@ -164,7 +164,7 @@ fn dump(
         "snapshot" => snapshot::dump_producers(path, output),
         _ => {
             output.flush()?;
-            eprintln!("Ignoring unknown file {file}");
+            complain!("Ignoring unknown file {file}");
             Ok(())
         }
     }
@@ -176,7 +176,7 @@ fn read(path: &Path) -> Outcome<Vec<u8>> {
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Failure {
-    eprintln!("{} cannot be read: {error}", path.display());
+    complain!("{} cannot be read: {error}", path.display());
     Failure::Reported(Blame::Usage)
 }
 
@@ -192,21 +192,21 @@ fn base_offset(path: &Path) -> Outcome<i64> {
 impl Findings {
     fn report(&self) {
         for (file, pairs) in &self.index_mismatches {
-            eprintln!("Mismatches in :{file}");
+            complain!("Mismatches in :{file}");
             for (index, log) in pairs {
-                eprintln!("  Index offset: {index}, log offset: {log}");
+                complain!("  Index offset: {index}, log offset: {log}");
             }
         }
         for (file, pairs) in &self.out_of_order_times {
-            eprintln!("Found out of order timestamp in :{file}");
+            complain!("Found out of order timestamp in :{file}");
             for (time, before) in pairs {
-                eprintln!("  Index timestamp: {time}, Previously indexed timestamp: {before}");
+                complain!("  Index timestamp: {time}, Previously indexed timestamp: {before}");
             }
         }
         for (file, pairs) in &self.non_consecutive {
-            eprintln!("Non-consecutive offsets in {file}");
+            complain!("Non-consecutive offsets in {file}");
             for (first, second) in pairs {
-                eprintln!("  {first} is followed by {second}");
+                complain!("  {first} is followed by {second}");
             }
         }
     }

@@ -8,6 +8,7 @@ mod table;
 use std::collections::BTreeMap;
 
 use crate::failure::{Failure, Outcome};
+use crate::output::complain;
 use crate::tool::Call;
 
 /// What follows an option.
@@ -156,7 +157,7 @@ impl Grammar {
         if !is_old || self.find("bootstrap-server").is_none() {
             return name;
         }
-        eprintln!("--broker-list is the old name of --bootstrap-server");
+        complain!("--broker-list is the old name of --bootstrap-server");
         "bootstrap-server"
     }
 

@@ -2,6 +2,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::options::{Arg, Grammar, Parsed, Show};
+use crate::output::complain;
 
 /// How the output looks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -161,7 +162,7 @@ pub(super) fn check(parsed: &Parsed) -> Outcome {
             return Err(GRAMMAR.usage("Option combination \"[[bootstrap-server], [config]]\" can't be used with option \"[alter]\" (To alter topic configurations, the kafka-configs tool can be used.)"));
         }
         if parsed.has("delete-config") {
-            eprintln!(
+            complain!(
                 "delete-config option is no longer supported and deprecated since version 4.0. The config will be fully removed in future releases."
             );
         }

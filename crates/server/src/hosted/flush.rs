@@ -37,6 +37,10 @@ impl Flushable for HostedPartition {
             me.queue_flush();
         }
         let flushed = state.log.on_flushed(done);
+        if state.log.log_end_offset() == state.log.log_start_offset() {
+            // Nothing is in it yet: it gives its file descriptors back until there is.
+            state.log.close_idle_files();
+        }
         let effects = state.partition.on_flushed(flushed);
         state.perform(effects);
     }

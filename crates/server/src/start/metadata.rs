@@ -128,12 +128,13 @@ pub(super) fn host_partitions(
                 continue;
             };
             let settings = metadata_publisher::settings(broker, &image, &topic.name);
-            let (log, report) = open_log(broker, one, &name, Arc::clone(&settings.log))?;
+            let (mut log, report) = open_log(broker, one, &name, Arc::clone(&settings.log))?;
             if log.topic_id().is_some_and(|id| id != topic.id) {
                 set_aside(broker, &one.directory, &name, "is of no topic in the metadata")?;
                 continue;
             }
             report_recovery(&name, &report);
+            log.close_idle_files();
             // A crash in the last step of a move leaves the partition in both directories.
             if let Some(twin) = broker.partitions.find(topic.id, name.partition) {
                 let reason = "was being moved and is complete in another log directory";

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use kalda_storage::StorageError;
+use kalda_storage::{StorageError, perform_all};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::broker::Broker;
+use crate::directory::DataDirectory;
+use crate::hosted::HostedPartition;
 use crate::tasks::controller::SharedMetadataLog;
 use crate::tasks::housekeeping;
 
@@ -29,6 +31,31 @@ pub(super) async fn on_signal(broker: Arc<Broker>) {
     broker.stop.ask(None);
 }
 
+/// Logs whose files are synced by one call; each may hold files open until then.
+const CLOSED_TOGETHER: usize = 512;
+
+fn close_some(
+    directory: &DataDirectory,
+    partitions: &[Arc<HostedPartition>],
+) -> Result<(), StorageError> {
+    let mut works = Vec::new();
+    let mut open = Vec::new();
+    for partition in partitions {
+        // A partition that was deleted or retired is not served again, and not closed.
+        if let Ok(work) = partition.with_log(|log, _| log.begin_close())
+            && let Some(work) = work?
+        {
+            works.push(work);
+            open.push(partition);
+        }
+    }
+    let done = perform_all(&works, &**directory.storage.disk())?;
+    for (partition, done) in open.into_iter().zip(done) {
+        let _retired_meanwhile = partition.with_log(|log, _| log.end_close(done));
+    }
+    Ok(())
+}
+
 /// Closes every log and marks the directories as closed clean; one that failed is not marked.
 pub(super) fn close(
     broker: &Arc<Broker>,
@@ -40,13 +67,10 @@ pub(super) fn close(
         directory.flusher.finish();
     }
     for directory in broker.directories.iter().filter(|one| !one.storage.is_offline()) {
-        let mut closed = directory.hosted().into_iter().try_for_each(|partition| {
-            match partition.with_log(|log, _| log.close_clean()) {
-                Ok(closed) => closed,
-                // Deleted or retired: nothing of it is served again.
-                Err(_retired) => Ok(()),
-            }
-        });
+        let mut closed = directory
+            .hosted()
+            .chunks(CLOSED_TOGETHER)
+            .try_for_each(|partitions| close_some(directory, partitions));
         if directory.path() == broker.config.metadata_log_dir && closed.is_ok() {
             closed = metadata.log.lock().log_mut().close_clean();
         }

@@ -11,7 +11,7 @@ use kalda_storage::{Log, StorageError};
 use crate::broker::Broker;
 use crate::config::topic_settings::TopicSettings;
 use crate::directory::DataDirectory;
-use crate::hosted::HostedPartition;
+use crate::hosted::{HostedPartition, Hosting};
 
 /// Partitions that are made between two turns of other tasks.
 const PARTITIONS_PER_TURN: usize = 64;
@@ -87,7 +87,11 @@ pub(crate) fn apply_partition(
     }
     let Some(directory) = emptiest(&broker.directories) else { return };
     match make(broker, directory, topic, index, settings) {
-        Ok(hosted) => broker.partitions.insert(hosted),
+        Ok(hosted) => {
+            // Its directory is to be durable, and its files closed, before somebody needs it.
+            hosted.queue_flush();
+            broker.partitions.insert(hosted);
+        }
         Err(error) => directory.fail(&error),
     }
 }
@@ -121,16 +125,16 @@ pub(crate) fn host(
     log: Log,
     settings: Arc<TopicSettings>,
 ) -> Arc<HostedPartition> {
-    let hosted = HostedPartition::new(
-        Arc::clone(&topic.name),
+    let hosting = Hosting {
+        topic: Arc::clone(&topic.name),
         index,
-        topic.id,
-        Arc::clone(directory),
-        broker.node,
+        topic_id: topic.id,
+        directory: Arc::clone(directory),
+        local: broker.node,
         log,
         settings,
-        &topic.partitions[&index],
-    );
+    };
+    let hosted = HostedPartition::new(hosting, &topic.partitions[&index]);
     directory.add(&hosted);
     hosted
 }
@@ -144,6 +148,7 @@ fn delete_topic(broker: &Arc<Broker>, topic: &TopicImage) {
         let unique = kalda_model::Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng));
         let name = TopicPartition::new(Arc::clone(&topic.name), partition.index);
         let directory = partition.directory();
+        directory.remove(&partition);
         match directory.storage.rename_for_delete(&name, unique) {
             Ok(path) => {
                 let delay_ms = partition.file_delete_delay_ms();

@@ -130,6 +130,36 @@ impl FlushWork {
     }
 }
 
+/// From this many logs on, one sync of the whole file system is quicker than one for each file.
+const BULK_LEN_MIN: usize = 32;
+
+/// Does the work of many logs of one log directory: all of it or, with an error, none that counts.
+///
+/// # Errors
+/// As [`FlushWork::perform`].
+pub fn perform_all(works: &[FlushWork], disk: &dyn Disk) -> Result<Vec<Flushed>, StorageError> {
+    let (true, Some(first)) = (works.len() >= BULK_LEN_MIN, works.first()) else {
+        return works.iter().map(|work| work.perform(disk)).collect();
+    };
+    let sync = || disk.sync_filesystem(&first.dir).map_err(StorageError::disk(&first.dir));
+    let replacements = || works.iter().flat_map(|work| &work.replacements);
+    let mut renames = Vec::new();
+    for (path, content) in replacements() {
+        let written = disk.write_aside(path, content.as_bytes());
+        let (aside, _) = written.map_err(StorageError::disk(path))?;
+        renames.push((aside, path));
+    }
+    sync()?;
+    // A file takes its place only when its content is durable.
+    for (aside, path) in &renames {
+        disk.rename(aside, path).map_err(StorageError::disk(*path))?;
+    }
+    if !renames.is_empty() {
+        sync()?;
+    }
+    Ok(works.iter().map(|work| work.done).collect())
+}
+
 impl Log {
     /// What is not durable yet; `None` if everything is, or if the partition is being deleted.
     ///
@@ -212,11 +242,24 @@ impl Log {
     /// # Errors
     /// The disk failed: the directory was not closed clean and must not be marked so.
     pub fn close_clean(&mut self) -> Result<(), StorageError> {
+        if let Some(work) = self.begin_close()? {
+            let done = work.perform(&*self.home.disk).inspect_err(|_| self.is_poisoned = true)?;
+            self.end_close(done);
+        }
+        Ok(())
+    }
+
+    /// The first half of [`Log::close_clean`]: everything but the sync, which is left to the caller,
+    /// who may have many. `None` if the log is closed already.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn begin_close(&mut self) -> Result<Option<FlushWork>, StorageError> {
         if self.is_poisoned {
             return Err(self.poisoned());
         }
         if self.closed_at == Some(self.log_end) && self.unsynced.is_clean(self.log_end) {
-            return Ok(());
+            return Ok(None);
         }
         if self.active().size > 0 {
             let home = self.home.clone();
@@ -224,11 +267,23 @@ impl Log {
             self.unsynced.on_files(files, self.log_end);
         }
         self.take_snapshot()?;
-        self.flush()?;
+        let work = self.take_dirty()?;
+        if work.is_none() {
+            self.note_closed();
+        }
+        Ok(work)
+    }
+
+    /// The second half: the work that [`Log::begin_close`] listed was done.
+    pub fn end_close(&mut self, done: Flushed) {
+        self.on_flushed(done);
+        self.note_closed();
+    }
+
+    fn note_closed(&mut self) {
         for segment in &mut self.segments {
             segment.close();
         }
         self.closed_at = Some(self.log_end);
-        Ok(())
     }
 }
