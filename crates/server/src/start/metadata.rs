@@ -57,16 +57,24 @@ pub(super) fn open(
         directory_id: home.directory.id,
         node: config.node_id,
         clean_shutdown: home.clean_epoch.is_some(),
+        recovery_point: home
+            .recovery_points
+            .get(&metadata_partition())
+            .copied()
+            .unwrap_or(Offset::ZERO),
         now_ms: world.clock.wall_ms(),
     };
     let mut loading = Loading(MetadataLoader::default());
     let log = MetadataLog::open(opening, &mut loading)
         .map_err(|error| cannot_open(home.directory.path(), error))?;
-    Ok(OpenedMetadata {
-        log: SharedMetadataLog::new(log),
-        directory: Arc::clone(&home.directory),
-        loader: loading.0,
-    })
+    let log = SharedMetadataLog::new(log);
+    home.directory.set_metadata_log(&log);
+    Ok(OpenedMetadata { log, directory: Arc::clone(&home.directory), loader: loading.0 })
+}
+
+/// `__cluster_metadata-0`.
+fn metadata_partition() -> TopicPartition {
+    TopicPartition::new(kalda_model::CLUSTER_METADATA_TOPIC, 0)
 }
 
 /// A disk that refuses is one thing, a log that cannot be trusted another.
