@@ -133,6 +133,10 @@ pub(super) fn host_partitions(
                 set_aside(broker, &one.directory, &name, "is of no topic in the metadata")?;
                 continue;
             }
+            if log.topic_id().is_none() {
+                let written = log.set_topic_id(topic.id);
+                written.map_err(|error| unusable(one.directory.path(), &error))?;
+            }
             report_recovery(&name, &report);
             log.close_idle_files();
             // A crash in the last step of a move leaves the partition in both directories.
