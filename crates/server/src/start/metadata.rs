@@ -166,7 +166,8 @@ pub(super) fn host_partitions(
     }
     make_missing(broker, &hosted);
     if last == LastShutdown::Unclean {
-        // What was read and synced once need not be again, should the next end be a crash too.
+        // What was read and synced once need not be again, should the next end be a crash too. It
+        // also makes the directories durable that the last life made and had not synced.
         for directory in &broker.directories {
             housekeeping::write_checkpoints(directory)
                 .map_err(|error| unusable(directory.path(), &error))?;
