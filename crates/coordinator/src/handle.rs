@@ -14,8 +14,8 @@ use kalda_protocol::messages::sync_group::SyncGroupRequest;
 use kalda_protocol::messages::txn_offset_commit::TxnOffsetCommitRequest;
 
 use crate::classic::{
-    CommitKind, GroupState, Membership, describe_dead, group_exceeds_names, heartbeat_answer,
-    join_error, leave_group_that_is_not_there, listed, sync_error,
+    ClassicGroup, CommitKind, GroupState, Membership, describe_dead, group_exceeds_names,
+    heartbeat_answer, join_error, leave_group_that_is_not_there, listed, sync_error,
 };
 use crate::consumer;
 use crate::decision::{Context, Decision, Token, Turn};
@@ -69,7 +69,7 @@ impl GroupShard {
             GroupRequest::Describe(ids) => {
                 let describe = |id: &String| match self.groups.get(id) {
                     Some(group) => group.describe(),
-                    None => describe_dead(id, caller.api_version),
+                    None => describe_dead(id, self.consumers.contains_key(id), caller.api_version),
                 };
                 let described = ids.iter().map(describe).collect();
                 self.reply(token, GroupResponse::Describe(described), cx)
@@ -113,13 +113,14 @@ impl GroupShard {
     ) -> Decision {
         let sessions = self.settings.min_session_timeout_ms..=self.settings.max_session_timeout_ms;
         let id = request.group_id.as_str();
+        let consumers = self.consumers.get(id);
         let refusal = if !is_group_id(id) {
             Some((ErrorCode::InvalidGroupId, ""))
         } else if !sessions.contains(&request.session_timeout_ms) {
             Some((ErrorCode::InvalidSessionTimeout, request.member_id.as_str()))
         } else if group_exceeds_names(request, caller) {
             Some((ErrorCode::InvalidRequest, ""))
-        } else if self.consumers.contains_key(id) {
+        } else if consumers.is_some_and(|group| !group.state.members.is_empty()) {
             Some((ErrorCode::InconsistentGroupProtocol, request.member_id.as_str()))
         } else if !request.member_id.is_empty() && !self.groups.contains_key(id) {
             Some((ErrorCode::UnknownMemberId, request.member_id.as_str()))
@@ -130,10 +131,15 @@ impl GroupShard {
             let answer = join_error(caller.api_version, error, member_id);
             return self.reply(token, GroupResponse::Join(answer), cx);
         }
-        self.ensure_group(id);
-        let step =
-            self.with_group(id, cx, |group, turn| group.on_join(token, caller, request, turn));
-        step.map(|((), decision)| decision).unwrap_or_default()
+        // An empty group of the consumer protocol gives way.
+        let ended = if consumers.is_some() { self.group_tombstones(id) } else { Vec::new() };
+        let group = self.groups.entry(id.to_owned()).or_insert_with(|| ClassicGroup::new(id));
+        let mut turn = Turn::new(cx, &self.settings, self.last_replayed);
+        turn.out.records = ended;
+        group.on_join(token, caller, request, &mut turn);
+        let out = turn.out;
+        self.rearm(id);
+        out
     }
 
     fn sync(&mut self, token: Token, request: SyncGroupRequest, cx: &Context<'_>) -> Decision {
@@ -338,7 +344,7 @@ impl GroupShard {
             return self.reply(token, GroupResponse::ConsumerGroupHeartbeat(answer), cx);
         }
         let gives_way = classic.is_some_and(|group| group.logged().is_some());
-        let mut turn = Turn::new(cx, &self.settings, self.last_replayed());
+        let mut turn = Turn::new(cx, &self.settings, self.last_replayed);
         if gives_way {
             turn.out.records.push(records::group_tombstone(id));
         }

@@ -38,7 +38,7 @@ pub struct GroupShard {
     /// When offsets are next looked through for expired ones; `None` until loaded.
     next_sweep_ms: Option<i64>,
     /// The newest record replayed.
-    last_replayed: Option<Offset>,
+    pub(crate) last_replayed: Option<Offset>,
 }
 
 impl GroupShard {
@@ -184,6 +184,16 @@ impl GroupShard {
         let mut out = turn.out;
         // Groups that were to come into being with these records.
         self.consumers.retain(|_, group| group.state.epoch > 0);
+        // A classic group that was to take the place of an empty consumer group.
+        let both: Vec<String> =
+            self.groups.keys().filter(|id| self.consumers.contains_key(*id)).cloned().collect();
+        for id in both {
+            if let Some(group) = self.groups.get_mut(&id) {
+                group.unload(&mut out.answers);
+            }
+            self.remove_group(&id);
+            self.rearm(&id);
+        }
         for record in &failed.records {
             let Ok(GroupKey::GroupMetadata(key)) = GroupKey::decode(record.key.clone()) else {
                 continue;
@@ -220,10 +230,6 @@ impl GroupShard {
     #[cfg(test)]
     pub(crate) fn logged_groups(&self) -> impl Iterator<Item = (&str, &GroupMetadataValue)> {
         self.groups.values().filter_map(|group| Some((group.id.as_str(), group.logged()?)))
-    }
-
-    pub(crate) fn last_replayed(&self) -> Option<Offset> {
-        self.last_replayed
     }
 
     pub(crate) fn turn<'a>(&'a self, cx: &'a Context<'a>) -> Turn<'a> {
@@ -272,7 +278,9 @@ impl GroupShard {
 
     /// Brings the group's timer in line with its deadlines, and forgets a group that has nothing.
     pub(crate) fn rearm(&mut self, id: &str) {
-        if let Some(group) = self.consumers.get_mut(id) {
+        if let Some(group) = self.consumers.get_mut(id)
+            && !self.groups.contains_key(id)
+        {
             let deadline = group.next_deadline_ms();
             return rearm_timer(&mut self.timers, id, deadline, &mut group.armed_ms);
         }
@@ -339,7 +347,10 @@ impl GroupShard {
                 | Change::Target(_, None)
                 | Change::Current(_, None)
         );
-        if is_tombstone && !self.consumers.contains_key(&id) {
+        if is_tombstone {
+            if let Some(group) = self.consumers.get_mut(&id) {
+                group.state.apply(change);
+            }
             return;
         }
         // Offsets that stood in the log before the group's records made it a simple one.

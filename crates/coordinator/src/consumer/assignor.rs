@@ -33,7 +33,7 @@ pub(super) fn plan(state: &ConsumerState, image: &Image) -> Plan {
 }
 
 fn range(state: &ConsumerState, image: &Image, plan: &mut Plan) {
-    for topic in image.topics.iter() {
+    for topic in state.topics(image) {
         let mut members: Vec<&str> = state.subscribers(&topic.name).collect();
         // Static members keep their place in the order when they come back under another id.
         members.sort_by_key(|id| {
@@ -62,7 +62,7 @@ fn uniform(state: &ConsumerState, image: &Image, plan: &mut Plan) {
         owners.extend(target.iter().map(|partition| (*partition, member.as_str())));
     }
     let mut open = Vec::new();
-    for topic in image.topics.iter() {
+    for topic in state.topics(image) {
         let members: Vec<&str> = state.subscribers(&topic.name).collect();
         if members.is_empty() {
             continue;

@@ -62,7 +62,7 @@ impl ConsumerGroup {
             return self.leave(id, &request, turn);
         }
         if let Some(epoch) = self.settled_epoch(&request, turn.cx.image) {
-            self.arm(&request, &Current::default(), turn);
+            self.arm(&request.member_id, &Current::default(), 0, turn);
             return Ok(Response {
                 member_id: Some(request.member_id),
                 member_epoch: epoch,
@@ -89,7 +89,9 @@ impl ConsumerGroup {
             draft.put_current(member_id, next);
         }
         let now = current(&draft.state, member_id);
-        self.arm(&request, &now, turn);
+        let member = draft.state.members.get(member_id);
+        let timeout_ms = member.map_or(0, |member| member.metadata.rebalance_timeout_ms);
+        self.arm(member_id, &now, timeout_ms, turn);
 
         let full = request.member_epoch == JOIN
             || (request.rebalance_timeout_ms != -1
@@ -213,23 +215,19 @@ impl ConsumerGroup {
     }
 
     /// Notes that the member is alive, and by when it has to have given partitions up.
-    fn arm(&mut self, request: &Request, now: &Current, turn: &Turn<'_>) {
+    fn arm(&mut self, member_id: &str, now: &Current, timeout_ms: i32, turn: &Turn<'_>) {
         let session_ms = i64::from(turn.settings.consumer_session_timeout_ms);
-        let member_id = &request.member_id;
-        self.sessions_ms.insert(member_id.clone(), turn.now_ms().saturating_add(session_ms));
+        self.sessions_ms.insert(member_id.to_owned(), turn.now_ms().saturating_add(session_ms));
         self.seen_metadata = Some(turn.cx.image.end_offset);
         if now.revoking.is_empty() {
             self.revocations.remove(member_id);
             return;
         }
-        let known = self.state.members.get(member_id);
-        let timeout_ms = known
-            .map_or(request.rebalance_timeout_ms, |member| member.metadata.rebalance_timeout_ms);
         let at_ms = turn.now_ms().saturating_add(i64::from(timeout_ms.max(0)));
         match self.revocations.get(member_id) {
             Some((_, epoch)) if *epoch == now.epoch => {}
             _ => {
-                self.revocations.insert(member_id.clone(), (at_ms, now.epoch));
+                self.revocations.insert(member_id.to_owned(), (at_ms, now.epoch));
             }
         }
     }
@@ -372,7 +370,7 @@ fn metadata_hash(state: &ConsumerState, image: &Image) -> i64 {
             hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
         }
     };
-    for topic in image.topics.iter().filter(|topic| state.is_subscribed_to(&topic.name)) {
+    for topic in state.topics(image) {
         add(&topic.id.0.to_be_bytes());
         add(&(topic.partitions.len() as u64).to_be_bytes());
     }

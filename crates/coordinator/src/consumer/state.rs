@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kalda_metadata::{Image, TopicImage};
 use kalda_model::TopicId;
 use kalda_protocol::stored::group::ConsumerGroupMemberMetadataValue;
 
@@ -103,6 +104,16 @@ impl ConsumerState {
 
     pub(crate) fn is_subscribed_to(&self, topic: &str) -> bool {
         self.subscribers(topic).next().is_some()
+    }
+
+    /// The topics that anybody reads and that there are, by name.
+    pub(crate) fn topics<'a>(&self, image: &'a Image) -> Vec<&'a TopicImage> {
+        let members = self.members.values();
+        let names: BTreeSet<&str> = members
+            .flat_map(|member| &member.metadata.subscribed_topic_names)
+            .map(String::as_str)
+            .collect();
+        names.into_iter().filter_map(|name| image.topics.by_name(name)).map(AsRef::as_ref).collect()
     }
 
     pub(crate) fn subscribers<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = &'a str> {

@@ -43,7 +43,7 @@ fn scripts_come_out_as_written() {
     for path in scripts {
         let written = std::fs::read_to_string(&path).unwrap();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let actual = Run::new().all(&written, &name);
+        let actual = Run::new().all(&written);
         if std::env::var_os("KALDA_REWRITE").is_some() {
             std::fs::write(&path, actual).unwrap();
         } else {
@@ -113,7 +113,7 @@ impl Run {
         Self { world, tokens: BTreeMap::new(), out: String::new() }
     }
 
-    fn all(mut self, script: &str, name: &str) -> String {
+    fn all(mut self, script: &str) -> String {
         for text in script.lines().filter(|text| !text.starts_with("  ")) {
             self.out += text;
             self.out += "\n";
@@ -122,9 +122,11 @@ impl Run {
                 self.world.assert_reload_equals_live();
             }
         }
-        let waiting: Vec<_> =
-            self.tokens.iter().filter(|(_, token)| self.world.unanswered.contains(token)).collect();
-        assert!(waiting.is_empty(), "{name} leaves requests without an answer: {waiting:?}");
+        for (name, token) in &self.tokens {
+            if self.world.unanswered.contains(token) {
+                self.out += &format!("  {name} still waits\n");
+            }
+        }
         self.out
     }
 
