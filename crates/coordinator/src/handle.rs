@@ -2,24 +2,25 @@
 //! about, and its answer put into the decision.
 
 use kalda_protocol::ErrorCode;
-use kalda_protocol::messages::consumer_group_describe::DescribedGroup as DescribedConsumerGroup;
-use kalda_protocol::messages::consumer_group_heartbeat::ConsumerGroupHeartbeatResponse;
+use kalda_protocol::messages::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest;
 use kalda_protocol::messages::delete_groups::DeletableGroupResult;
 use kalda_protocol::messages::heartbeat::HeartbeatRequest;
 use kalda_protocol::messages::join_group::JoinGroupRequest;
 use kalda_protocol::messages::leave_group::LeaveGroupRequest;
 use kalda_protocol::messages::offset_commit::OffsetCommitRequest;
 use kalda_protocol::messages::offset_delete::{OffsetDeleteRequest, OffsetDeleteResponse};
+use kalda_protocol::messages::offset_fetch::OffsetFetchResponseGroup;
 use kalda_protocol::messages::sync_group::SyncGroupRequest;
 use kalda_protocol::messages::txn_offset_commit::TxnOffsetCommitRequest;
 
 use crate::classic::{
-    CommitKind, GroupState, Membership, describe_dead, group_exceeds_names, heartbeat_answer,
-    join_error, leave_group_that_is_not_there, listed, sync_error,
+    ClassicGroup, CommitKind, GroupState, Membership, describe_dead, group_exceeds_names,
+    heartbeat_answer, join_error, leave_group_that_is_not_there, listed, sync_error,
 };
-use crate::decision::{Context, Decision, Token};
+use crate::consumer;
+use crate::decision::{Context, Decision, Token, Turn};
 use crate::offsets;
-use crate::records::NAME_BYTES_MAX;
+use crate::records::{self, NAME_BYTES_MAX};
 use crate::request::{Caller, GroupRequest, GroupResponse};
 use crate::shard::GroupShard;
 
@@ -47,33 +48,51 @@ impl GroupShard {
             GroupRequest::OffsetCommit(request) => self.commit(token, caller, &request, cx),
             GroupRequest::TxnOffsetCommit(request) => self.txn_commit(token, &request, cx),
             GroupRequest::OffsetFetch { group, require_stable } => {
-                let answer = offsets::fetch(&self.offsets, &group, require_stable);
+                let member_id = group.member_id.as_deref().unwrap_or_default();
+                let checked = match self.consumers.get(&group.group_id) {
+                    Some(consumers) if group.member_epoch >= 0 || !member_id.is_empty() => {
+                        consumers.check_commit(member_id, group.member_epoch, true)
+                    }
+                    _ => Ok(()),
+                };
+                let answer = match checked {
+                    Ok(()) => offsets::fetch(&self.offsets, &group, require_stable),
+                    Err(error) => OffsetFetchResponseGroup {
+                        group_id: group.group_id,
+                        error_code: error.code(),
+                        ..OffsetFetchResponseGroup::default()
+                    },
+                };
                 self.reply(token, GroupResponse::OffsetFetch(answer), cx)
             }
             GroupRequest::OffsetDelete(request) => self.delete_offsets(token, &request, cx),
             GroupRequest::Describe(ids) => {
                 let describe = |id: &String| match self.groups.get(id) {
                     Some(group) => group.describe(),
-                    None => describe_dead(id, caller.api_version),
+                    None => describe_dead(id, self.consumers.contains_key(id), caller.api_version),
                 };
                 let described = ids.iter().map(describe).collect();
                 self.reply(token, GroupResponse::Describe(described), cx)
             }
             GroupRequest::List { states, types } => {
                 let rows = self.groups.values();
-                let rows = rows.filter_map(|group| listed(group, &states, &types)).collect();
+                let rows = rows.filter_map(|group| listed(group, &states, &types));
+                let consumers = self.consumers.iter();
+                let consumers = consumers
+                    .filter_map(|(id, group)| consumer::listed(id, group, &states, &types));
+                let rows = rows.chain(consumers).collect();
                 self.reply(token, GroupResponse::List(rows), cx)
             }
             GroupRequest::Delete(ids) => self.delete_groups(token, &ids, cx),
-            GroupRequest::ConsumerGroupHeartbeat(_) => {
-                let answer = ConsumerGroupHeartbeatResponse {
-                    error_code: ErrorCode::UnsupportedVersion.code(),
-                    ..ConsumerGroupHeartbeatResponse::default()
-                };
-                self.reply(token, GroupResponse::ConsumerGroupHeartbeat(answer), cx)
+            GroupRequest::ConsumerGroupHeartbeat(request) => {
+                self.consumer_heartbeat(token, caller, &request, cx)
             }
             GroupRequest::ConsumerGroupDescribe(ids) => {
-                let described = ids.into_iter().map(|id| self.describe_consumer(id)).collect();
+                let describe = |id: &String| match self.consumers.get(id) {
+                    Some(group) => group.describe(id, cx.image),
+                    None => consumer::describe_missing(id, self.groups.contains_key(id)),
+                };
+                let described = ids.iter().map(describe).collect();
                 self.reply(token, GroupResponse::ConsumerGroupDescribe(described), cx)
             }
         }
@@ -94,12 +113,15 @@ impl GroupShard {
     ) -> Decision {
         let sessions = self.settings.min_session_timeout_ms..=self.settings.max_session_timeout_ms;
         let id = request.group_id.as_str();
+        let consumers = self.consumers.get(id);
         let refusal = if !is_group_id(id) {
             Some((ErrorCode::InvalidGroupId, ""))
         } else if !sessions.contains(&request.session_timeout_ms) {
             Some((ErrorCode::InvalidSessionTimeout, request.member_id.as_str()))
         } else if group_exceeds_names(request, caller) {
             Some((ErrorCode::InvalidRequest, ""))
+        } else if consumers.is_some_and(|group| !group.state.members.is_empty()) {
+            Some((ErrorCode::InconsistentGroupProtocol, request.member_id.as_str()))
         } else if !request.member_id.is_empty() && !self.groups.contains_key(id) {
             Some((ErrorCode::UnknownMemberId, request.member_id.as_str()))
         } else {
@@ -109,10 +131,15 @@ impl GroupShard {
             let answer = join_error(caller.api_version, error, member_id);
             return self.reply(token, GroupResponse::Join(answer), cx);
         }
-        self.ensure_group(id);
-        let step =
-            self.with_group(id, cx, |group, turn| group.on_join(token, caller, request, turn));
-        step.map(|((), decision)| decision).unwrap_or_default()
+        // An empty group of the consumer protocol gives way.
+        let ended = if consumers.is_some() { self.group_tombstones(id) } else { Vec::new() };
+        let group = self.groups.entry(id.to_owned()).or_insert_with(|| ClassicGroup::new(id));
+        let mut turn = Turn::new(cx, &self.settings, self.last_replayed);
+        turn.out.records = ended;
+        group.on_join(token, caller, request, &mut turn);
+        let out = turn.out;
+        self.rearm(id);
+        out
     }
 
     fn sync(&mut self, token: Token, request: SyncGroupRequest, cx: &Context<'_>) -> Decision {
@@ -169,7 +196,14 @@ impl GroupShard {
         } else {
             ErrorCode::IllegalGeneration
         };
-        let checked = self.check_commit(&request.group_id, who, CommitKind::Plain, not_found);
+        let checked = match self.consumers.get(&request.group_id) {
+            Some(group) => group.check_commit(
+                who.member_id,
+                who.generation,
+                caller.api_version >= COMMIT_NOT_FOUND_SINCE,
+            ),
+            None => self.check_commit(&request.group_id, who, CommitKind::Plain, not_found),
+        };
         let mut turn = self.turn(cx);
         let answer = offsets::commit(request, checked, &mut turn);
         turn.answer(token, GroupResponse::OffsetCommit(answer));
@@ -196,6 +230,13 @@ impl GroupShard {
         let id = request.group_id.as_str();
         let checked = if id.is_empty() {
             Err(ErrorCode::InvalidGroupId)
+        } else if let Some(group) = self.consumers.get(id) {
+            // The request knows generations only.
+            match group.check_commit(who.member_id, who.generation, true) {
+                _ if who.member_id.is_empty() && who.generation < 0 => Ok(()),
+                Err(ErrorCode::StaleMemberEpoch) => Err(ErrorCode::IllegalGeneration),
+                checked => checked,
+            }
         } else {
             self.check_commit(id, who, CommitKind::Transactional, ErrorCode::IllegalGeneration)
         };
@@ -230,14 +271,20 @@ impl GroupShard {
         request: &OffsetDeleteRequest,
         cx: &Context<'_>,
     ) -> Decision {
-        let checked = match self.groups.get(&request.group_id) {
-            None => Err(ErrorCode::GroupIdNotFound),
-            Some(group) => group.check_offset_delete().map(|()| group),
+        let id = &request.group_id;
+        let (classic, consumers) = (self.groups.get(id), self.consumers.get(id));
+        let checked = match (classic, consumers) {
+            (None, None) => Err(ErrorCode::GroupIdNotFound),
+            (Some(group), _) => group.check_offset_delete(),
+            (None, Some(_)) => Ok(()),
         };
         let mut turn = self.turn(cx);
         let answer = match checked {
-            Ok(group) => {
-                let subscribed = |topic: &str| group.is_subscribed_to(topic);
+            Ok(()) => {
+                let subscribed = |topic: &str| {
+                    classic.is_some_and(|group| group.is_subscribed_to(topic))
+                        || consumers.is_some_and(|group| group.state.is_subscribed_to(topic))
+                };
                 offsets::delete(&self.offsets, request, subscribed, &mut turn)
             }
             Err(error) => {
@@ -252,7 +299,13 @@ impl GroupShard {
         let mut turn = self.turn(cx);
         let mut results = Vec::with_capacity(ids.len());
         for id in ids {
+            let consumers = self.consumers.get(id).map(|group| group.state.members.is_empty());
             let error = match self.groups.get(id) {
+                None if consumers == Some(false) => ErrorCode::NonEmptyGroup,
+                None if consumers == Some(true) => {
+                    turn.out.records.extend(self.tombstones(id));
+                    ErrorCode::None
+                }
                 None => ErrorCode::GroupIdNotFound,
                 Some(group) if group.state() != GroupState::Empty => ErrorCode::NonEmptyGroup,
                 Some(_) => {
@@ -266,19 +319,48 @@ impl GroupShard {
         turn.out
     }
 
-    /// There are no groups of the consumer protocol, and the texts are those that Kafka's tools know.
-    fn describe_consumer(&self, group_id: String) -> DescribedConsumerGroup {
-        let message = if self.groups.contains_key(&group_id) {
-            format!("Group {group_id} is not a consumer group.")
+    /// A group of the other protocol gives way if it has no members.
+    fn consumer_heartbeat(
+        &mut self,
+        token: Token,
+        caller: &Caller,
+        request: &ConsumerGroupHeartbeatRequest,
+        cx: &Context<'_>,
+    ) -> Decision {
+        let id = request.group_id.as_str();
+        let classic = self.groups.get(id);
+        let joins = request.member_epoch == 0;
+        let refusal = if !is_group_id(id) {
+            Some((ErrorCode::InvalidRequest, "GroupId can't be empty.".to_owned()))
+        } else if classic.is_some_and(|group| !group.is_idle()) {
+            Some((ErrorCode::GroupIdNotFound, format!("Group {id} is not a consumer group.")))
+        } else if !joins && !self.consumers.contains_key(id) {
+            Some((ErrorCode::GroupIdNotFound, format!("Group {id} not found.")))
         } else {
-            format!("Group {group_id} not found.")
+            None
         };
-        DescribedConsumerGroup {
-            error_code: ErrorCode::GroupIdNotFound.code(),
-            error_message: Some(message),
-            group_id,
-            ..DescribedConsumerGroup::default()
+        if let Some((error, message)) = refusal {
+            let answer = consumer::refuse(error, &message);
+            return self.reply(token, GroupResponse::ConsumerGroupHeartbeat(answer), cx);
         }
+        let gives_way = classic.is_some_and(|group| group.logged().is_some());
+        let mut turn = Turn::new(cx, &self.settings, self.last_replayed);
+        if gives_way {
+            turn.out.records.push(records::group_tombstone(id));
+        }
+        let was_there = self.consumers.contains_key(id);
+        let group = self.consumers.entry(id.to_owned()).or_default();
+        let answer = group.on_heartbeat(id, caller, request, &mut turn);
+        if answer.error_code != ErrorCode::None.code() {
+            turn.out.records.clear();
+        }
+        turn.answer(token, GroupResponse::ConsumerGroupHeartbeat(answer));
+        let out = turn.out;
+        if !was_there && out.records.is_empty() {
+            self.consumers.remove(id);
+        }
+        self.rearm(id);
+        out
     }
 }
 

@@ -6,6 +6,7 @@
 //! IO or waits.
 
 mod classic;
+mod consumer;
 mod decision;
 mod handle;
 mod offsets;

@@ -10,6 +10,7 @@ use kalda_protocol::stored::group::{
 use kalda_protocol::stored::{CoordinatorRecord as StoredKey, decode_versioned, encode_key};
 use kalda_protocol::{DecodeError, Message};
 
+use crate::consumer::{Change, decode_consumer};
 use crate::decision::CoordinatorRecord;
 
 /// The longest string that the protocol lets in, and that a record can hold. Names that are put
@@ -32,6 +33,8 @@ pub enum ReplayError {
     Key(DecodeError),
     #[error("the value of the record of group {group} does not decode: {error}")]
     Value { group: String, error: DecodeError },
+    #[error("a member of group {group} is in the unknown state {state}")]
+    MemberState { group: String, state: i8 },
 }
 
 /// A record that matters to this coordinator.
@@ -44,6 +47,10 @@ pub(crate) enum Replayed {
     Group {
         group: String,
         value: Option<GroupMetadataValue>,
+    },
+    Consumer {
+        group: String,
+        change: Change,
     },
     /// Of a type that this coordinator does without.
     Skipped,
@@ -72,7 +79,11 @@ pub(crate) fn decode(record: &CoordinatorRecord) -> Result<Replayed, ReplayError
             let value = decode_value(&key.group, record.value.as_ref())?;
             Ok(Replayed::Group { group: key.group, value })
         }
-        Ok(_) | Err(DecodeError::UnknownRecordType { .. }) => Ok(Replayed::Skipped),
+        Ok(key) => match decode_consumer(key, record.value.as_ref())? {
+            Some((group, change)) => Ok(Replayed::Consumer { group, change }),
+            None => Ok(Replayed::Skipped),
+        },
+        Err(DecodeError::UnknownRecordType { .. }) => Ok(Replayed::Skipped),
         Err(error) => Err(ReplayError::Key(error)),
     }
 }
@@ -101,16 +112,19 @@ pub(crate) fn group_tombstone(group: &str) -> CoordinatorRecord {
     record(&GroupMetadataKey { group: group.to_owned() }, None)
 }
 
-fn record<K: StoredKey>(key: &K, value: Option<Bytes>) -> CoordinatorRecord {
+pub(crate) fn record<K: StoredKey>(key: &K, value: Option<Bytes>) -> CoordinatorRecord {
     let key = encode_key(key).expect("names were held to the limit where they entered");
     CoordinatorRecord { key, value }
 }
 
-fn encode_value<V: Message>(value: &V, version: i16) -> Bytes {
+pub(crate) fn encode_value<V: Message>(value: &V, version: i16) -> Bytes {
     encode_versioned(value, version).expect("names were held to the limit where they entered")
 }
 
-fn decode_value<V: Message>(group: &str, value: Option<&Bytes>) -> Result<Option<V>, ReplayError> {
+pub(crate) fn decode_value<V: Message>(
+    group: &str,
+    value: Option<&Bytes>,
+) -> Result<Option<V>, ReplayError> {
     value
         .map(|value| decode_versioned(value.clone()))
         .transpose()

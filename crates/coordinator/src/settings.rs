@@ -21,6 +21,12 @@ pub struct GroupSettings {
     pub offsets_retention_ms: i64,
     /// `offsets.retention.check.interval.ms`: the time between two sweeps for expired offsets.
     pub offsets_retention_check_interval_ms: i64,
+    /// `group.consumer.session.timeout.ms`.
+    pub consumer_session_timeout_ms: i32,
+    /// `group.consumer.heartbeat.interval.ms`.
+    pub consumer_heartbeat_interval_ms: i32,
+    /// `group.consumer.max.size`.
+    pub consumer_max_group_size: usize,
     /// How long the join of a member that is new may stay unanswered before the member is taken for
     /// gone. A constant in Kafka: five minutes.
     pub new_member_join_timeout_ms: i32,
@@ -36,6 +42,9 @@ impl Default for GroupSettings {
             offset_metadata_max_bytes: 4_096,
             offsets_retention_ms: Duration::from_secs(7 * 24 * 60 * 60).as_millis() as i64,
             offsets_retention_check_interval_ms: 600_000,
+            consumer_session_timeout_ms: 45_000,
+            consumer_heartbeat_interval_ms: 5_000,
+            consumer_max_group_size: usize::MAX,
             new_member_join_timeout_ms: 300_000,
         }
     }

@@ -12,8 +12,9 @@ use kalda_protocol::ErrorCode;
 use kalda_protocol::stored::group::{GroupKey, GroupMetadataValue};
 
 use crate::classic::ClassicGroup;
+use crate::consumer::{Change, ConsumerGroup, Draft};
 use crate::decision::{Context, CoordinatorRecord, Decision, Token, Turn};
-use crate::offsets::{self, ExpiryRule, OffsetStore, Outcome};
+use crate::offsets::{self, Expiry, ExpiryRule, OffsetStore, Outcome};
 use crate::records::{self, ReplayError, Replayed};
 use crate::request::GroupResponse;
 use crate::settings::GroupSettings;
@@ -28,13 +29,16 @@ const SWEEP_PAUSE_MS: i64 = 1_000;
 pub struct GroupShard {
     pub(crate) settings: GroupSettings,
     pub(crate) offsets: OffsetStore,
+    /// Classic and simple groups.
     pub(crate) groups: BTreeMap<String, ClassicGroup>,
+    /// Groups of the consumer protocol. An id is in one of the two maps.
+    pub(crate) consumers: BTreeMap<String, ConsumerGroup>,
     /// The next deadline of each group that has one: not later than the true one.
     timers: BTreeSet<(i64, String)>,
     /// When offsets are next looked through for expired ones; `None` until loaded.
     next_sweep_ms: Option<i64>,
     /// The newest record replayed.
-    last_replayed: Option<Offset>,
+    pub(crate) last_replayed: Option<Offset>,
 }
 
 impl GroupShard {
@@ -45,6 +49,7 @@ impl GroupShard {
             settings,
             offsets: OffsetStore::default(),
             groups: BTreeMap::new(),
+            consumers: BTreeMap::new(),
             timers: BTreeSet::new(),
             next_sweep_ms: None,
             last_replayed: None,
@@ -68,6 +73,7 @@ impl GroupShard {
                 self.offsets.replay(offset, key, value);
             }
             Replayed::Group { group, value } => self.replay_group(group, value),
+            Replayed::Consumer { group, change } => self.replay_consumer(group, change),
             Replayed::Skipped => {}
         }
         self.last_replayed = Some(offset);
@@ -92,6 +98,7 @@ impl GroupShard {
                 self.offsets.replay_transactional(producer_id, offset, key, value);
             }
             Replayed::Group { group, value } => self.replay_group(group, value),
+            Replayed::Consumer { group, change } => self.replay_consumer(group, change),
             Replayed::Skipped => {}
         }
         self.last_replayed = Some(offset);
@@ -115,8 +122,11 @@ impl GroupShard {
     pub fn on_loaded(&mut self, now_ms: i64) {
         self.next_sweep_ms =
             Some(now_ms.saturating_add(self.settings.offsets_retention_check_interval_ms));
-        let ids: Vec<String> = self.groups.keys().cloned().collect();
+        let ids: Vec<String> = self.groups.keys().chain(self.consumers.keys()).cloned().collect();
         for id in ids {
+            if let Some(group) = self.consumers.get_mut(&id) {
+                group.on_loaded(now_ms, self.settings.consumer_session_timeout_ms);
+            }
             if let Some(group) = self.groups.get_mut(&id) {
                 group.on_loaded(now_ms);
             }
@@ -134,16 +144,20 @@ impl GroupShard {
     /// Does what is due by now.
     pub fn on_timer(&mut self, cx: &Context<'_>) -> Decision {
         let mut out = Decision { after: self.last_replayed, ..Decision::default() };
-        let due: Vec<String> = self
-            .timers
-            .iter()
-            .take_while(|(at_ms, _)| *at_ms <= cx.now_ms)
-            .map(|(_, id)| id.clone())
-            .collect();
-        for id in due {
+        let due: Vec<(i64, String)> =
+            self.timers.iter().take_while(|(at_ms, _)| *at_ms <= cx.now_ms).cloned().collect();
+        for (at_ms, id) in due {
+            self.timers.remove(&(at_ms, id.clone()));
             if let Some(group) = self.groups.get_mut(&id) {
+                group.armed_ms = None;
                 let mut turn = Turn { cx, settings: &self.settings, out };
                 group.on_timer(&mut turn);
+                out = turn.out;
+            }
+            if let Some(group) = self.consumers.get_mut(&id) {
+                group.armed_ms = None;
+                let mut turn = Turn { cx, settings: &self.settings, out };
+                group.on_timer(&id, &mut turn);
                 out = turn.out;
             }
             self.rearm(&id);
@@ -168,6 +182,18 @@ impl GroupShard {
             turn.answer(token, answer.into_error(error));
         }
         let mut out = turn.out;
+        // Groups that were to come into being with these records.
+        self.consumers.retain(|_, group| group.state.epoch > 0);
+        // A classic group that was to take the place of an empty consumer group.
+        let both: Vec<String> =
+            self.groups.keys().filter(|id| self.consumers.contains_key(*id)).cloned().collect();
+        for id in both {
+            if let Some(group) = self.groups.get_mut(&id) {
+                group.unload(&mut out.answers);
+            }
+            self.remove_group(&id);
+            self.rearm(&id);
+        }
         for record in &failed.records {
             let Ok(GroupKey::GroupMetadata(key)) = GroupKey::decode(record.key.clone()) else {
                 continue;
@@ -226,7 +252,7 @@ impl GroupShard {
     }
 
     pub(crate) fn ensure_group(&mut self, id: &str) {
-        if !self.groups.contains_key(id) {
+        if !self.groups.contains_key(id) && !self.consumers.contains_key(id) {
             self.groups.insert(id.to_owned(), ClassicGroup::new(id));
         }
     }
@@ -234,23 +260,33 @@ impl GroupShard {
     /// Tombstones for a group and all its offsets.
     pub(crate) fn tombstones(&self, id: &str) -> Vec<CoordinatorRecord> {
         let mut tombstones = self.offsets.delete_group(id);
-        tombstones.push(records::group_tombstone(id));
+        tombstones.extend(self.group_tombstones(id));
         tombstones
     }
 
+    /// Tombstones for a group without its offsets.
+    pub(crate) fn group_tombstones(&self, id: &str) -> Vec<CoordinatorRecord> {
+        match self.consumers.get(id) {
+            Some(group) => {
+                let mut draft = Draft::new(id, &group.state);
+                draft.delete();
+                draft.into_records()
+            }
+            None => vec![records::group_tombstone(id)],
+        }
+    }
+
     /// Brings the group's timer in line with its deadlines, and forgets a group that has nothing.
-    fn rearm(&mut self, id: &str) {
+    pub(crate) fn rearm(&mut self, id: &str) {
+        if let Some(group) = self.consumers.get_mut(id)
+            && !self.groups.contains_key(id)
+        {
+            let deadline = group.next_deadline_ms();
+            return rearm_timer(&mut self.timers, id, deadline, &mut group.armed_ms);
+        }
         let Some(group) = self.groups.get_mut(id) else { return };
         let deadline = group.next_deadline_ms();
-        if deadline != group.armed_ms {
-            if let Some(armed) = group.armed_ms.take() {
-                self.timers.remove(&(armed, id.to_owned()));
-            }
-            if let Some(at_ms) = deadline {
-                self.timers.insert((at_ms, id.to_owned()));
-            }
-            group.armed_ms = deadline;
-        }
+        rearm_timer(&mut self.timers, id, deadline, &mut group.armed_ms);
         // Members that were told an id and never came leave nothing behind.
         let forgettable = group.is_idle()
             && group.logged().is_none()
@@ -291,6 +327,37 @@ impl GroupShard {
         }
     }
 
+    fn replay_consumer(&mut self, id: String, change: Change) {
+        if change == Change::Epoch(None) {
+            if let Some(group) = self.consumers.remove(&id)
+                && let Some(armed) = group.armed_ms
+            {
+                self.timers.remove(&(armed, id.clone()));
+            }
+            if self.offsets.has_offsets(&id) || self.offsets.has_open_transaction(&id) {
+                self.ensure_group(&id);
+            }
+            return;
+        }
+        // What is left of a group after its end are tombstones, which make no new one.
+        let is_tombstone = matches!(
+            change,
+            Change::Member(_, None)
+                | Change::TargetEpoch(None)
+                | Change::Target(_, None)
+                | Change::Current(_, None)
+        );
+        if is_tombstone {
+            if let Some(group) = self.consumers.get_mut(&id) {
+                group.state.apply(change);
+            }
+            return;
+        }
+        // Offsets that stood in the log before the group's records made it a simple one.
+        self.remove_group(&id);
+        self.consumers.entry(id).or_default().state.apply(change);
+    }
+
     /// Deletes offsets whose retention is over, and empty groups that have none left.
     fn sweep(&mut self, cx: &Context<'_>, out: &mut Decision) {
         let interval_ms = self.settings.offsets_retention_check_interval_ms.max(SWEEP_PAUSE_MS);
@@ -312,7 +379,42 @@ impl GroupShard {
                 out.records.push(records::group_tombstone(id));
             }
         }
+        for (id, group) in &self.consumers {
+            if out.records.len() >= SWEEP_RECORDS_MAX {
+                self.next_sweep_ms = Some(cx.now_ms.saturating_add(SWEEP_PAUSE_MS));
+                break;
+            }
+            let rule = ExpiryRule {
+                expiry: Expiry::SinceCommit,
+                now_ms: cx.now_ms,
+                retention_ms: self.settings.offsets_retention_ms,
+            };
+            let subscribed = |topic: &str| group.state.is_subscribed_to(topic);
+            let expired = offsets::expired(&self.offsets, id, &rule, subscribed);
+            out.records.extend(expired.tombstones);
+            if expired.all && group.state.members.is_empty() {
+                out.records.extend(self.group_tombstones(id));
+            }
+        }
     }
+}
+
+fn rearm_timer(
+    timers: &mut BTreeSet<(i64, String)>,
+    id: &str,
+    deadline_ms: Option<i64>,
+    armed_ms: &mut Option<i64>,
+) {
+    if deadline_ms == *armed_ms {
+        return;
+    }
+    if let Some(at_ms) = armed_ms.take() {
+        timers.remove(&(at_ms, id.to_owned()));
+    }
+    if let Some(at_ms) = deadline_ms {
+        timers.insert((at_ms, id.to_owned()));
+    }
+    *armed_ms = deadline_ms;
 }
 
 /// What clients are told of a log that does not take records.

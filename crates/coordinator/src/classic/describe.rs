@@ -12,8 +12,8 @@ const NOT_FOUND_SINCE: i16 = 6;
 const DEAD: &str = "Dead";
 const TYPE: &str = "classic";
 
-/// What is said of a group that is not there.
-pub(crate) fn describe_dead(group_id: &str, api_version: i16) -> DescribedGroup {
+/// What is said of a group that is not there, or of another protocol.
+pub(crate) fn describe_dead(group_id: &str, other_type: bool, api_version: i16) -> DescribedGroup {
     let mut described = DescribedGroup {
         group_id: group_id.to_owned(),
         group_state: DEAD.to_owned(),
@@ -21,7 +21,11 @@ pub(crate) fn describe_dead(group_id: &str, api_version: i16) -> DescribedGroup 
     };
     if api_version >= NOT_FOUND_SINCE {
         described.error_code = ErrorCode::GroupIdNotFound.code();
-        described.error_message = Some(format!("Group {group_id} not found."));
+        described.error_message = Some(if other_type {
+            format!("Group {group_id} is not a classic group.")
+        } else {
+            format!("Group {group_id} not found.")
+        });
     }
     described
 }

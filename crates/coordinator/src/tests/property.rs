@@ -1,7 +1,12 @@
 //! Random requests, time, failing appends, transactions and reloads.
 
+use std::collections::BTreeSet;
+
 use kalda_model::ProducerId;
 use kalda_protocol::ErrorCode;
+use kalda_protocol::messages::consumer_group_heartbeat::{
+    ConsumerGroupHeartbeatRequest, TopicPartitions,
+};
 use kalda_protocol::messages::heartbeat::HeartbeatRequest;
 use kalda_protocol::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
 use kalda_protocol::messages::leave_group::{LeaveGroupRequest, MemberIdentity};
@@ -27,6 +32,7 @@ enum Step {
     Commit { group: u8, member: Option<u8>, partition: i32, offset: i64 },
     TxnCommit { group: u8, producer: i64, partition: i32, offset: i64 },
     Marker { producer: i64, commit: bool },
+    Consumer { group: u8, member: u8, epoch: i8, instance: bool, clicks: bool, owned: u8 },
     Delete { group: u8 },
     DeleteTopic,
     Wait { ms: i64 },
@@ -57,6 +63,11 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (group.clone(), 0..3_i64, 0..4, 0..100_i64).prop_map(
             |(group, producer, partition, offset)| {
                 Step::TxnCommit { group, producer, partition, offset }
+            }
+        ),
+        12 => (group.clone(), 0..4_u8, 0..12_i8, any::<bool>(), any::<bool>(), 0..3_u8).prop_map(
+            |(group, member, epoch, instance, clicks, owned)| {
+                Step::Consumer { group, member, epoch, instance, clicks, owned }
             }
         ),
         2 => (0..3_i64, any::<bool>())
@@ -154,6 +165,7 @@ impl Walk {
                 self.world.answered(&answers);
                 self.world.shard = self.world.reloaded();
             }
+            Step::Consumer { .. } => self.consumer(step),
             offsets => self.take_offsets(offsets),
         }
     }
@@ -183,6 +195,44 @@ impl Walk {
             reason: None,
         };
         self.ask(version, GroupRequest::Join(request));
+    }
+
+    fn consumer(&mut self, step: &Step) {
+        let Step::Consumer { group, member, epoch, instance, clicks, owned } = step else { return };
+        let group_id = format!("g{group}");
+        let member_id = format!("m{member}");
+        let state = self.world.shard.consumers.get(&group_id).map(|group| &group.state);
+        let known = state.and_then(|state| state.members.get(&member_id));
+        let member_epoch = match epoch {
+            0 => -1,
+            1 => -2,
+            2..=4 => 0,
+            _ => known.map_or(0, |member| member.current.epoch.max(0)),
+        };
+        let assigned = known.map(|member| &member.current.assigned);
+        let holds = assigned.into_iter().flatten().map(|(topic_id, partition)| TopicPartitions {
+            topic_id: *topic_id,
+            partitions: vec![*partition],
+        });
+        let joins = member_epoch == 0;
+        let topics = if *clicks { &["logs", "clicks"][..] } else { &["logs"][..] };
+        let topics = topics.iter().map(|name| (*name).to_owned()).collect();
+        let request = ConsumerGroupHeartbeatRequest {
+            group_id,
+            // Two members share an instance, and come and go in its name.
+            instance_id: instance.then(|| format!("i{}", member % 2)),
+            member_id,
+            member_epoch,
+            rebalance_timeout_ms: if joins { 20_000 } else { -1 },
+            subscribed_topic_names: (joins || *owned == 2).then_some(topics),
+            topic_partitions: match owned {
+                _ if joins => Some(Vec::new()),
+                0 => None,
+                _ => Some(holds.collect()),
+            },
+            ..ConsumerGroupHeartbeatRequest::default()
+        };
+        self.ask(1, GroupRequest::ConsumerGroupHeartbeat(request));
     }
 
     fn take_offsets(&mut self, step: &Step) {
@@ -238,8 +288,6 @@ impl Walk {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
-
     #[test]
     fn a_loaded_shard_equals_the_live_one(steps in proptest::collection::vec(step(), 1..120)) {
         let world = World::new(GroupSettings::default(), &[("logs", 4), ("clicks", 2)]);
@@ -249,6 +297,16 @@ proptest! {
             walk.world.assert_reload_equals_live();
             for group in walk.world.shard.groups.values() {
                 group.assert_consistent();
+            }
+            for (id, group) in &walk.world.shard.consumers {
+                prop_assert!(!walk.world.shard.groups.contains_key(id), "{id} is of one type");
+                let mut held = BTreeSet::new();
+                for member in group.state.members.values() {
+                    let current = &member.current;
+                    for partition in current.assigned.iter().chain(&current.revoking) {
+                        prop_assert!(held.insert(*partition), "{partition:?} has two owners");
+                    }
+                }
             }
         }
         // Nobody waits for ever: time alone answers everything, or a new coordinator does.

@@ -6,8 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use kalda_model::ProducerId;
+use kalda_model::{ProducerId, Uuid};
 use kalda_protocol::ErrorCode;
+use kalda_protocol::messages::consumer_group_heartbeat::{
+    ConsumerGroupHeartbeatRequest, TopicPartitions,
+};
 use kalda_protocol::messages::heartbeat::HeartbeatRequest;
 use kalda_protocol::messages::join_group::{JoinGroupRequest, JoinGroupRequestProtocol};
 use kalda_protocol::messages::leave_group::{LeaveGroupRequest, MemberIdentity};
@@ -40,7 +43,7 @@ fn scripts_come_out_as_written() {
     for path in scripts {
         let written = std::fs::read_to_string(&path).unwrap();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        let actual = Run::new().all(&written, &name);
+        let actual = Run::new().all(&written);
         if std::env::var_os("KALDA_REWRITE").is_some() {
             std::fs::write(&path, actual).unwrap();
         } else {
@@ -110,7 +113,7 @@ impl Run {
         Self { world, tokens: BTreeMap::new(), out: String::new() }
     }
 
-    fn all(mut self, script: &str, name: &str) -> String {
+    fn all(mut self, script: &str) -> String {
         for text in script.lines().filter(|text| !text.starts_with("  ")) {
             self.out += text;
             self.out += "\n";
@@ -119,9 +122,11 @@ impl Run {
                 self.world.assert_reload_equals_live();
             }
         }
-        let waiting: Vec<_> =
-            self.tokens.iter().filter(|(_, token)| self.world.unanswered.contains(token)).collect();
-        assert!(waiting.is_empty(), "{name} leaves requests without an answer: {waiting:?}");
+        for (name, token) in &self.tokens {
+            if self.world.unanswered.contains(token) {
+                self.out += &format!("  {name} still waits\n");
+            }
+        }
         self.out
     }
 
@@ -203,6 +208,7 @@ fn default_version(verb: &str) -> i16 {
         "join" | "commit" | "fetch" => 9,
         "describe" => 6,
         "heartbeat" => 4,
+        "consumer" => 1,
         _ => 5,
     }
 }
@@ -246,6 +252,8 @@ fn request(verb: &str, line: &Line<'_>) -> GroupRequest {
             types: line.list("types").into_iter().map(str::to_owned).collect(),
         },
         "delete" => GroupRequest::Delete(ids()),
+        "consumer-describe" => GroupRequest::ConsumerGroupDescribe(ids()),
+        "consumer" => GroupRequest::ConsumerGroupHeartbeat(consumer(group_id(), line)),
         _ => offset_request(verb, group_id(), line),
     }
 }
@@ -266,6 +274,28 @@ fn join(group_id: String, line: &Line<'_>) -> JoinGroupRequest {
             })
             .collect(),
         reason: None,
+    }
+}
+
+/// What it owns is written `1-0,1-3`: the number of the topic in the world's list, and the partition.
+fn consumer(group_id: String, line: &Line<'_>) -> ConsumerGroupHeartbeatRequest {
+    let joins = line.number("epoch", 0) == 0;
+    let owned = line.list("owned").into_iter().filter_map(|item| item.split_once('-'));
+    let owned = owned.map(|(topic, partition)| TopicPartitions {
+        topic_id: Uuid::from_bytes([topic.parse().unwrap(); 16]),
+        partitions: vec![partition.parse().unwrap()],
+    });
+    let topics = line.optional("topics");
+    ConsumerGroupHeartbeatRequest {
+        group_id,
+        member_id: line.text("member"),
+        member_epoch: line.number("epoch", 0),
+        instance_id: line.optional("instance"),
+        rebalance_timeout_ms: line.number("rebalance", if joins { 60_000 } else { -1 }),
+        subscribed_topic_names: topics.map(|topics| topics.split('+').map(str::to_owned).collect()),
+        server_assignor: line.optional("assignor"),
+        topic_partitions: (joins || line.pairs.contains_key("owned")).then(|| owned.collect()),
+        ..ConsumerGroupHeartbeatRequest::default()
     }
 }
 

@@ -5,6 +5,7 @@ use kalda_protocol::ErrorCode;
 use kalda_protocol::stored::consumer_protocol::ConsumerProtocolSubscription;
 use kalda_protocol::stored::{decode_versioned, encode_versioned};
 
+use crate::consumer::{Change, Partitions};
 use crate::records::{self, Replayed};
 use crate::{CoordinatorRecord, GroupResponse};
 
@@ -75,7 +76,40 @@ pub(super) fn record(record: &CoordinatorRecord) -> String {
                 members.join(" ")
             )
         }
+        Replayed::Consumer { group, change } => {
+            format!("consumer {group} {}", change_words(&change))
+        }
         Replayed::Skipped => "skipped".to_owned(),
+    }
+}
+
+fn partitions(partitions: &Partitions) -> String {
+    let one = |(topic, partition): &(kalda_model::TopicId, i32)| {
+        format!("{}-{partition}", topic.0.to_be_bytes()[0])
+    };
+    format!("[{}]", partitions.iter().map(one).collect::<Vec<_>>().join(" "))
+}
+
+fn change_words(change: &Change) -> String {
+    match change {
+        Change::Epoch(Some((epoch, _))) => format!("epoch={epoch}"),
+        Change::Epoch(None) => "deleted".to_owned(),
+        Change::Member(id, Some(member)) => {
+            format!("member {id} topics={}", member.subscribed_topic_names.join("+"))
+        }
+        Change::TargetEpoch(epoch) => format!("target epoch={epoch:?}"),
+        Change::Target(id, Some(target)) => format!("target {id} {}", partitions(target)),
+        Change::Current(id, Some(current)) => format!(
+            "current {id} {:?} epoch={} previous={} {} revoking={}",
+            current.state,
+            current.epoch,
+            current.previous_epoch,
+            partitions(&current.assigned),
+            partitions(&current.revoking)
+        ),
+        Change::Member(id, None) => format!("member {id} deleted"),
+        Change::Target(id, None) => format!("target {id} deleted"),
+        Change::Current(id, None) => format!("current {id} deleted"),
     }
 }
 
@@ -224,6 +258,42 @@ fn admin_response(response: &GroupResponse) -> String {
                 .collect();
             format!("delete {}", results.join(" "))
         }
+        GroupResponse::ConsumerGroupHeartbeat(heartbeat) => {
+            let assignment = heartbeat.assignment.as_ref().map(|assignment| {
+                let topics = assignment.topic_partitions.iter();
+                let all = topics.flat_map(|topic| {
+                    topic.partitions.iter().map(move |partition| (topic.topic_id, *partition))
+                });
+                partitions(&all.collect())
+            });
+            format!(
+                "consumer {} member={} epoch={} assignment={}",
+                error(heartbeat.error_code),
+                heartbeat.member_id.as_deref().unwrap_or("null"),
+                heartbeat.member_epoch,
+                assignment.as_deref().unwrap_or("null")
+            )
+        }
+        GroupResponse::ConsumerGroupDescribe(groups) => groups
+            .iter()
+            .map(|group| {
+                let member =
+                    |member: &kalda_protocol::messages::consumer_group_describe::Member| {
+                        format!("{}@{}", member.member_id, member.member_epoch)
+                    };
+                format!(
+                    "described {} {} {} epoch={}/{} {} members=[{}]",
+                    group.group_id,
+                    error(group.error_code),
+                    group.group_state,
+                    group.group_epoch,
+                    group.assignment_epoch,
+                    group.assignor_name,
+                    group.members.iter().map(member).collect::<Vec<_>>().join(" ")
+                )
+            })
+            .collect::<Vec<_>>()
+            .join("; "),
         other => format!("{other:?}"),
     }
 }

@@ -135,6 +135,11 @@ impl World {
         let live: Vec<_> = self.shard.logged_groups().collect();
         let loaded: Vec<_> = reloaded.logged_groups().collect();
         assert_eq!(live, loaded);
+        let consumers = |shard: &GroupShard| {
+            let states = shard.consumers.iter();
+            states.map(|(id, group)| (id.clone(), group.state.clone())).collect::<Vec<_>>()
+        };
+        assert_eq!(consumers(&self.shard), consumers(&reloaded));
     }
 }
 

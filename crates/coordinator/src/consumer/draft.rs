@@ -1,0 +1,87 @@
+//! A group as it will be once the records of a decision are replayed.
+
+use kalda_protocol::stored::group::ConsumerGroupMemberMetadataValue;
+
+use super::records::consumer_record;
+use super::state::{Change, ConsumerState, Current, MemberState, Partitions};
+use crate::decision::CoordinatorRecord;
+
+/// A copy of the group to work on; what changes is noted as records.
+pub(crate) struct Draft<'a> {
+    group: &'a str,
+    pub(super) state: ConsumerState,
+    records: Vec<CoordinatorRecord>,
+}
+
+impl<'a> Draft<'a> {
+    pub(crate) fn new(group: &'a str, state: &ConsumerState) -> Self {
+        Self { group, state: state.clone(), records: Vec::new() }
+    }
+
+    pub(crate) fn into_records(self) -> Vec<CoordinatorRecord> {
+        self.records
+    }
+
+    fn write(&mut self, change: Change) {
+        self.records.push(consumer_record(self.group, &change));
+        self.state.apply(change);
+    }
+
+    pub(super) fn put_member(&mut self, id: &str, metadata: ConsumerGroupMemberMetadataValue) {
+        self.write(Change::Member(id.to_owned(), Some(metadata)));
+    }
+
+    pub(super) fn put_current(&mut self, id: &str, current: Current) {
+        self.write(Change::Current(id.to_owned(), Some(current)));
+    }
+
+    pub(super) fn put_target(&mut self, id: &str, target: Partitions) {
+        self.write(Change::Target(id.to_owned(), Some(target)));
+    }
+
+    pub(super) fn put_target_epoch(&mut self, epoch: i32) {
+        self.write(Change::TargetEpoch(Some(epoch)));
+    }
+
+    pub(crate) fn remove_member(&mut self, id: &str) {
+        self.write(Change::Current(id.to_owned(), None));
+        self.write(Change::Target(id.to_owned(), None));
+        self.write(Change::Member(id.to_owned(), None));
+    }
+
+    /// A new static member takes over what the old one of the instance had.
+    pub(super) fn replace_member(&mut self, old: &str, new: &str) {
+        let Some(member) = self.state.members.get(old).cloned() else { return };
+        let target = self.state.target_of(old);
+        self.remove_member(old);
+        self.put_member(new, member.metadata);
+        self.put_target(new, target);
+        let current = Current {
+            epoch: 0,
+            previous_epoch: 0,
+            state: MemberState::Stable,
+            revoking: Partitions::new(),
+            ..member.current
+        };
+        self.put_current(new, current);
+    }
+
+    pub(crate) fn bump_epoch(&mut self) {
+        self.bump_epoch_for(self.state.metadata_hash);
+    }
+
+    pub(super) fn bump_epoch_for(&mut self, metadata_hash: i64) {
+        let epoch = self.state.epoch.saturating_add(1);
+        self.write(Change::Epoch(Some((epoch, metadata_hash))));
+    }
+
+    /// Ends the group.
+    pub(crate) fn delete(&mut self) {
+        let members: Vec<String> = self.state.members.keys().cloned().collect();
+        for id in members {
+            self.remove_member(&id);
+        }
+        self.write(Change::TargetEpoch(None));
+        self.write(Change::Epoch(None));
+    }
+}
