@@ -115,6 +115,8 @@ pub(crate) static APIS: &[Api] = &[
     Api::cold::<api::offset_delete::OffsetDeleteRequest>(),
     Api::cold::<api::describe_cluster::DescribeClusterRequest>(),
     Api::cold::<api::describe_producers::DescribeProducersRequest>(),
+    Api::cold::<api::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest>(),
+    Api::cold::<api::consumer_group_describe::ConsumerGroupDescribeRequest>(),
     Api::cold::<api::list_config_resources::ListConfigResourcesRequest>(),
     Api::cold::<api::describe_topic_partitions::DescribeTopicPartitionsRequest>(),
 ];

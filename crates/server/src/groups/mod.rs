@@ -183,6 +183,10 @@ fn settings(config: &BrokerConfig) -> GroupSettings {
             .unwrap_or(usize::MAX),
         offsets_retention_ms: config.number("offsets.retention.minutes") * 60_000,
         offsets_retention_check_interval_ms: config.number("offsets.retention.check.interval.ms"),
+        consumer_session_timeout_ms: number("group.consumer.session.timeout.ms"),
+        consumer_heartbeat_interval_ms: number("group.consumer.heartbeat.interval.ms"),
+        consumer_max_group_size: usize::try_from(config.number("group.consumer.max.size"))
+            .unwrap_or(usize::MAX),
         ..GroupSettings::default()
     }
 }

@@ -3,6 +3,7 @@
 
 use bytes::Bytes;
 use kalda_protocol::ApiKey;
+use kalda_protocol::messages::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest;
 use kalda_protocol::messages::heartbeat::HeartbeatRequest;
 use kalda_protocol::messages::join_group::{
     JoinGroupRequest, JoinGroupRequestProtocol, JoinGroupResponse,
@@ -10,8 +11,8 @@ use kalda_protocol::messages::join_group::{
 use kalda_protocol::messages::leave_group::{LeaveGroupRequest, MemberIdentity};
 use kalda_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAssignment};
 use kalda_protocol::messages::{
-    delete_groups, describe_groups, find_coordinator, list_groups, offset_commit, offset_delete,
-    offset_fetch,
+    consumer_group_describe, delete_groups, describe_groups, find_coordinator, list_groups,
+    offset_commit, offset_delete, offset_fetch,
 };
 
 use crate::client::Client;
@@ -58,6 +59,19 @@ pub(crate) fn probe(
             vec![client.call(version, &request).error_code]
         }
         ApiKey::LeaveGroup => leave(client, version, on),
+        ApiKey::ConsumerGroupHeartbeat => vec![beat(client, version, on)],
+        ApiKey::ConsumerGroupDescribe => {
+            if on.is_known {
+                assert_eq!(beat(client, 1, on), 0);
+            }
+            let request = consumer_group_describe::ConsumerGroupDescribeRequest {
+                group_ids: vec![on.group.to_owned()],
+                ..Default::default()
+            };
+            let response = client.call(version, &request);
+            assert_eq!(response.groups[0].members.len(), usize::from(on.is_known));
+            vec![response.groups[0].error_code]
+        }
         ApiKey::OffsetCommit => commit(client, version, on),
         ApiKey::OffsetFetch => return Some(fetch(client, version, on)),
         ApiKey::DescribeGroups
@@ -132,6 +146,23 @@ fn sync(client: &mut Client, version: i16, on: &Groups<'_>, member: &JoinGroupRe
     if on.is_known {
         assert_eq!(&response.assignment[..], b"assignment");
     }
+    response.error_code
+}
+
+/// A member of the newer protocol joins (epoch 0), or beats though nobody knows it.
+fn beat(client: &mut Client, version: i16, on: &Groups<'_>) -> i16 {
+    let request = ConsumerGroupHeartbeatRequest {
+        group_id: on.group.to_owned(),
+        // From v1 on the member makes up its own id (KIP-1082).
+        member_id: if version >= 1 || !on.is_known { "member".to_owned() } else { String::new() },
+        member_epoch: if on.is_known { 0 } else { 5 },
+        rebalance_timeout_ms: 10_000,
+        subscribed_topic_names: Some(vec![on.topic.to_owned()]),
+        topic_partitions: Some(Vec::new()),
+        ..ConsumerGroupHeartbeatRequest::default()
+    };
+    let response = client.call(version, &request);
+    assert_eq!(response.assignment.is_some(), on.is_known);
     response.error_code
 }
 
