@@ -14,6 +14,9 @@ import uuid
 READY_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 30
 
+# Every check forms groups of its own, each of which would wait three seconds for its first members.
+INITIAL_REBALANCE_DELAY = "group.initial.rebalance.delay.ms=500"
+
 
 class BrokerFailed(Exception):
     """The broker did not come up; the text holds the end of its output."""
@@ -40,7 +43,8 @@ def kalda_broker(binary, directory):
     found = os.path.abspath(shutil.which(binary) or binary)
     bootstrap = f"127.0.0.1:{free_ports(1)[0]}"
     log_dir = pathlib.Path(directory) / "kalda-data"
-    command = [found, "start", "--override", f"listeners=PLAINTEXT://{bootstrap}", "--override", f"log.dirs={log_dir}"]
+    overrides = [f"listeners=PLAINTEXT://{bootstrap}", f"log.dirs={log_dir}", INITIAL_REBALANCE_DELAY]
+    command = [found, "start", *(part for override in overrides for part in ("--override", override))]
     with started(command, directory, bootstrap) as process:
         yield Broker(bootstrap, log_dir, process.pid)
 
@@ -60,6 +64,7 @@ def apache_broker(jars, version, directory):
         "transaction.state.log.replication.factor=1\n"
         "transaction.state.log.min.isr=1\n"
         f"log.dirs={log_dir}\n"
+        f"{INITIAL_REBALANCE_DELAY}\n"
     )
     java = ["java", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={jars / 'server.properties'}", "-cp", f"{jars / 'jars'}/*"]
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
