@@ -53,6 +53,7 @@ where
     let subscriber = tracing_subscriber::fmt()
         .with_writer(writer)
         .with_max_level(level.unwrap_or(LevelFilter::INFO))
+        .with_ansi(false)
         .event_format(Line)
         .finish();
     let _ = tracing::subscriber::set_global_default(subscriber);

@@ -13,7 +13,7 @@ use kalda_protocol::stored::raft::leader_change::Voter;
 use kalda_protocol::stored::raft::{ControlRecord, LeaderChangeMessage};
 use kalda_records::{BatchBuilder, BatchIter, BatchOptions, BatchView, ControlType, ValidBatch};
 use kalda_storage::{
-    AppendError, Log, LogConfig, OpenOptions, ReadError, ReadOptions, StorageError,
+    AppendError, Log, LogConfig, OpenOptions, ReadError, ReadOptions, RecoveryReport, StorageError,
 };
 
 use crate::quorum_state::{QuorumState, QuorumStateError};
@@ -42,6 +42,8 @@ pub struct Opening<'a> {
     pub node: BrokerId,
     /// Whether the log directory was closed clean.
     pub clean_shutdown: bool,
+    /// Everything below it was durable once (`recovery-point-offset-checkpoint`); 0 if unknown.
+    pub recovery_point: Offset,
     /// The wall clock.
     pub now_ms: i64,
 }
@@ -255,6 +257,10 @@ impl MetadataLog {
             self.bytes_since_snapshot += bytes.len() as u64;
             for batch in BatchIter::new(&bytes) {
                 let batch = batch.map_err(|error| self.unusable(error.to_string()))?;
+                if !batch.is_intact() {
+                    let at = batch.base_offset();
+                    return Err(self.unusable(format!("the batch at offset {at} is damaged")));
+                }
                 from = batch.next_offset();
                 if !batch.is_control() && batch.base_offset() >= covered {
                     self.replay_batch(&batch, sink)?;
@@ -341,7 +347,7 @@ fn open_log(opening: &Opening<'_>, dir: &Path) -> Result<(Log, bool), OpenError>
     }
     let options = OpenOptions {
         clean_shutdown: opening.clean_shutdown,
-        recovery_point: Offset::ZERO,
+        recovery_point: opening.recovery_point,
         log_start: Offset::ZERO,
         now_ms: opening.now_ms,
     };
@@ -356,6 +362,16 @@ fn open_log(opening: &Opening<'_>, dir: &Path) -> Result<(Log, bool), OpenError>
     }
     let (log, report) = Log::open(opening.disk, dir, config, options)?;
     if let Some(damaged) = report.quarantined.first() {
+        if damaged.is_unwritten && damaged.from_offset >= opening.recovery_point {
+            // Nobody heard of a decision before it was on disk. These were not when the power went.
+            tracing::warn!(
+                "cut {} bytes of unfinished writes from the metadata log at offset {}",
+                damaged.bytes,
+                damaged.from_offset
+            );
+            keep_as_cut(opening.disk, &report)?;
+            return Ok((log, false));
+        }
         return Err(OpenError::Unusable {
             path: dir.to_owned(),
             reason: format!(
@@ -367,6 +383,10 @@ fn open_log(opening: &Opening<'_>, dir: &Path) -> Result<(Log, bool), OpenError>
             ),
         });
     }
+    if let Some((from, to)) = report.missing {
+        let reason = format!("offsets {from} to {to} were on disk once and are missing");
+        return Err(OpenError::Unusable { path: dir.to_owned(), reason });
+    }
     if let Some(torn) = &report.torn {
         tracing::info!(
             "cut {} bytes of an unfinished write from the metadata log at offset {}",
@@ -375,6 +395,17 @@ fn open_log(opening: &Opening<'_>, dir: &Path) -> Result<(Log, bool), OpenError>
         );
     }
     Ok((log, false))
+}
+
+/// Gives what was cut another name than damage has, which would be refused at the next start.
+fn keep_as_cut(disk: &Arc<dyn Disk>, report: &RecoveryReport) -> Result<(), StorageError> {
+    for cut in &report.quarantined {
+        let mut name = cut.moved_to.clone().into_os_string();
+        name.push(".cut");
+        let renamed = disk.rename(&cut.moved_to, Path::new(&name));
+        renamed.map_err(|source| StorageError::Disk { path: cut.moved_to.clone(), source })?;
+    }
+    Ok(())
 }
 
 /// A batch of metadata records.
@@ -428,87 +459,4 @@ pub(crate) fn records_of(batch: &BatchView<'_>) -> Result<Vec<MetadataRecord>, S
 }
 
 #[cfg(test)]
-mod tests {
-    use kalda_env::FsDisk;
-    use kalda_protocol::stored::metadata::TopicRecord;
-
-    use super::*;
-
-    #[derive(Default)]
-    struct Seen(Vec<(String, i64)>);
-
-    impl Replay for Seen {
-        fn replay(
-            &mut self,
-            records: &[MetadataRecord],
-            end_offset: Offset,
-            _epoch: LeaderEpoch,
-        ) -> Result<(), String> {
-            for record in records {
-                if let MetadataRecord::Topic(topic) = record {
-                    self.0.push((topic.name.clone(), end_offset.0));
-                }
-            }
-            Ok(())
-        }
-    }
-
-    fn topic(name: &str) -> MetadataRecord {
-        MetadataRecord::Topic(TopicRecord { name: name.into(), topic_id: Uuid(1000) })
-    }
-
-    fn try_open(dir: &Path) -> Result<(MetadataLog, Vec<(String, i64)>), OpenError> {
-        let disk: Arc<dyn Disk> = Arc::new(FsDisk);
-        let opening = Opening {
-            disk: &disk,
-            log_dir: dir,
-            directory_id: Uuid(500),
-            node: BrokerId(1),
-            clean_shutdown: false,
-            now_ms: 1000,
-        };
-        let mut seen = Seen::default();
-        MetadataLog::open(opening, &mut seen).map(|log| (log, seen.0))
-    }
-
-    #[test]
-    fn every_start_is_a_new_epoch_and_replays_what_was_appended() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut log, seen) = try_open(dir.path()).unwrap();
-        assert_eq!((log.epoch(), log.end_offset(), seen.len()), (LeaderEpoch(1), Offset(1), 0));
-        assert_eq!(log.append(&[topic("a"), topic("b")], 1000).unwrap(), Offset(3));
-        log.log_mut().flush().unwrap();
-        drop(log);
-        let (log, seen) = try_open(dir.path()).unwrap();
-        assert_eq!(seen, [("a".to_owned(), 3), ("b".to_owned(), 3)]);
-        assert_eq!((log.epoch(), log.end_offset()), (LeaderEpoch(2), Offset(4)));
-    }
-
-    #[test]
-    fn a_snapshot_stands_for_the_log_before_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut log, _) = try_open(dir.path()).unwrap();
-        let end = log.append(&[topic("a")], 1000).unwrap();
-        log.log_mut().flush().unwrap();
-        log.write_snapshot(&[topic("a")], end, 1000).unwrap();
-        log.append(&[topic("b")], 1000).unwrap();
-        log.log_mut().flush().unwrap();
-        drop(log);
-        let (_, seen) = try_open(dir.path()).unwrap();
-        assert_eq!(seen, [("a".to_owned(), 2), ("b".to_owned(), 3)]);
-    }
-
-    #[test]
-    fn a_record_that_cannot_be_understood_stops_the_start() {
-        let dir = tempfile::tempdir().unwrap();
-        let (mut log, _) = try_open(dir.path()).unwrap();
-        let mut batch = BatchBuilder::new(BatchOptions::default());
-        batch.append(1, None, Some(&[1, 99, 0]), &[]);
-        let batch = ValidBatch::own(batch.build().unwrap()).unwrap();
-        log.log.append_as_leader(batch, LeaderEpoch(1), 1).unwrap();
-        log.log.flush().unwrap();
-        drop(log);
-        let error = try_open(dir.path()).unwrap_err();
-        assert!(error.to_string().contains("cannot be replayed: offset 1"), "{error}");
-    }
-}
+mod tests;

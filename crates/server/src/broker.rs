@@ -20,6 +20,7 @@ use crate::handlers::fetch::FetchSessions;
 use crate::partitions::PartitionTable;
 use crate::producer_ids::ProducerIds;
 use crate::tasks::controller::ControllerHandle;
+use crate::tasks::directory_move::Moves;
 
 /// The features that this binary can run: name, lowest and highest level. A feature is here once it
 /// is whole, for clients switch behaviour on it.
@@ -66,6 +67,7 @@ pub(crate) struct Broker {
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) groups: GroupCoordinator,
+    pub(crate) moves: Moves,
     pub(crate) stop: Stop,
     image: RwLock<Arc<Image>>,
     epoch: AtomicI64,
@@ -106,6 +108,7 @@ impl Broker {
             fetch_sessions: FetchSessions::new(sessions, Arc::clone(&world.rng)),
             producer_ids: ProducerIds::default(),
             groups: GroupCoordinator::default(),
+            moves: Moves::default(),
             stop: parts.stop,
             image: RwLock::new(Arc::new(parts.image)),
             epoch: AtomicI64::new(-1),

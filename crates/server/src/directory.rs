@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use kalda_env::Disk;
-use kalda_model::DirectoryId;
+use kalda_model::{DirectoryId, Offset};
 use kalda_protocol::ErrorCode;
 use kalda_storage::{Flusher, LogDirectory, StorageError};
 use parking_lot::Mutex;
 
 use crate::hosted::HostedPartition;
+use crate::tasks::controller::SharedMetadataLog;
 
 /// One entry of `log.dirs`.
 pub(crate) struct DataDirectory {
@@ -29,6 +30,8 @@ pub(crate) struct DataDirectory {
     deleted: Mutex<Vec<(i64, PathBuf)>>,
     /// Whether some partition has files that are to be removed later.
     has_removals: AtomicBool,
+    /// The metadata log, if it lives here.
+    metadata_log: OnceLock<Arc<SharedMetadataLog>>,
     /// Whether idle partitions are being asked for their file descriptors.
     is_releasing: AtomicBool,
     shared: Arc<Shared>,
@@ -80,11 +83,22 @@ impl DataDirectory {
             relaxed: Mutex::default(),
             deleted: Mutex::default(),
             has_removals: AtomicBool::new(false),
+            metadata_log: OnceLock::new(),
             is_releasing: AtomicBool::new(false),
             shared,
         });
         let _set_once = directory.shared.directory.set(Arc::downgrade(&directory));
         Ok(directory)
+    }
+
+    /// The metadata log lives here.
+    pub(crate) fn set_metadata_log(&self, log: &Arc<SharedMetadataLog>) {
+        let _set_once = self.metadata_log.set(Arc::clone(log));
+    }
+
+    /// Up to where the metadata log is durable, if it lives here.
+    pub(crate) fn metadata_flushed(&self) -> Option<Offset> {
+        self.metadata_log.get().map(|log| log.log.lock().log_mut().flushed_offset())
     }
 
     /// Where it is.

@@ -2,6 +2,8 @@
 //!
 //! Strict: a file's content is durable after `sync_data`, its name only after `sync_dir`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -13,7 +15,7 @@ use kalda_env::{Disk, DiskFile, OpenMode};
 
 /// What a power cut leaves of bytes that were not synced.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Cut {
+pub enum Cut {
     /// Nothing is lost: the process died, not the machine.
     Kill,
     /// All of it.
@@ -26,10 +28,13 @@ pub(crate) enum Cut {
 
 /// What fails, and when: counted down by each operation of that kind.
 #[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Faults {
-    pub(crate) write: Option<u32>,
-    pub(crate) sync: Option<u32>,
-    pub(crate) set_len: Option<u32>,
+pub struct Faults {
+    /// Writes that still succeed.
+    pub write: Option<u32>,
+    /// Syncs that still succeed.
+    pub sync: Option<u32>,
+    /// Cuts that still succeed.
+    pub set_len: Option<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -47,8 +52,9 @@ struct State {
     reads: u64,
 }
 
+/// The disk; clones are the same one.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct FaultDisk {
+pub struct FaultDisk {
     state: Arc<Mutex<State>>,
 }
 
@@ -65,17 +71,18 @@ impl FaultDisk {
         self.state.lock().unwrap()
     }
 
-    pub(crate) fn set_faults(&self, faults: Faults) {
+    /// From now on these fail.
+    pub fn set_faults(&self, faults: Faults) {
         self.lock().faults = faults;
     }
 
     /// How many reads of a file there were.
-    pub(crate) fn reads(&self) -> u64 {
+    pub fn reads(&self) -> u64 {
         self.lock().reads
     }
 
     /// The disk as the next process finds it.
-    pub(crate) fn after(&self, cut: Cut) -> Self {
+    pub fn after(&self, cut: Cut) -> Self {
         let state = self.lock();
         let names = match cut {
             Cut::Kill => &state.names,
@@ -93,7 +100,7 @@ impl FaultDisk {
     }
 
     /// Changes bytes behind everyone's back.
-    pub(crate) fn damage(&self, path: &Path, at: usize, change: impl Fn(u8) -> u8) {
+    pub fn damage(&self, path: &Path, at: usize, change: impl Fn(u8) -> u8) {
         let state = self.lock();
         let mut content = state.names[path].lock().unwrap();
         content.now[at] = change(content.now[at]);
@@ -188,6 +195,9 @@ impl Disk for FaultDisk {
 
     fn len(&self, path: &Path) -> io::Result<u64> {
         let state = self.lock();
+        if state.dirs.contains(path) {
+            return Ok(0);
+        }
         let content = state.names.get(path).ok_or_else(not_found)?;
         Ok(content.lock().unwrap().now.len() as u64)
     }

@@ -4,8 +4,6 @@
 //! clock, knows no socket: it takes validated batches and hands out file ranges.
 
 mod entry_file;
-#[cfg(test)]
-mod fault_disk;
 mod hop;
 mod names;
 mod segment;
@@ -16,6 +14,8 @@ pub mod config;
 pub mod directory;
 pub mod epochs;
 pub mod error;
+#[cfg(any(test, feature = "testing"))]
+pub mod fault_disk;
 pub mod flusher;
 pub mod index;
 pub mod log;

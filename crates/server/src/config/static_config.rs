@@ -157,7 +157,8 @@ fn check(
     }
     let roles = values.get("process.roles").map(String::as_str).unwrap_or_default();
     let has = |role: &str| roles.split(',').any(|named| named.trim() == role);
-    if !roles.is_empty() && !(has("broker") && has("controller")) {
+    let has_both = has("broker") && has("controller");
+    if !roles.is_empty() && !has_both {
         let text = "process.roles: this version runs both roles in one process; use `process.roles=broker,controller`";
         return Err(ConfigError(text.to_owned()));
     }

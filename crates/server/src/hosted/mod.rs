@@ -46,6 +46,18 @@ pub(crate) struct HostedPartition {
     state: Mutex<State>,
 }
 
+/// What a partition is made of.
+pub(crate) struct Hosting {
+    pub(crate) topic: Arc<str>,
+    pub(crate) index: i32,
+    pub(crate) topic_id: TopicId,
+    pub(crate) directory: Arc<DataDirectory>,
+    /// This broker.
+    pub(crate) local: BrokerId,
+    pub(crate) log: Log,
+    pub(crate) settings: Arc<TopicSettings>,
+}
+
 #[derive(Debug)]
 struct State {
     log: Log,
@@ -66,17 +78,9 @@ struct State {
 }
 
 impl HostedPartition {
-    /// Hosts `log` as `registration` says.
-    pub(crate) fn new(
-        topic: Arc<str>,
-        index: i32,
-        topic_id: TopicId,
-        directory: Arc<DataDirectory>,
-        local: BrokerId,
-        log: Log,
-        settings: Arc<TopicSettings>,
-        registration: &PartitionRegistration,
-    ) -> Arc<Self> {
+    /// Hosts a log as `registration` says.
+    pub(crate) fn new(hosting: Hosting, registration: &PartitionRegistration) -> Arc<Self> {
+        let Hosting { topic, index, topic_id, directory, local, log, settings } = hosting;
         let mut partition = Partition::new(local, settings.durability, log.log_end_offset());
         partition.on_settings(settings.durability, settings.min_insync_replicas);
         let state = State {

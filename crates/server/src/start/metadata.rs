@@ -1,11 +1,11 @@
 //! The metadata of a start: replayed, led, and acted on.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
 use kalda_controller::{Decision, LastShutdown, Registration, bootstrap_records};
-use kalda_metadata::{Endpoint, MetadataLoader, SupportedFeature};
+use kalda_metadata::{Endpoint, MetadataLoader, SupportedFeature, TopicImage};
 use kalda_model::{LeaderEpoch, Offset, TopicPartition, Uuid};
 use kalda_protocol::stored::metadata::MetadataRecord;
 use kalda_raft::{MetadataLog, OpenError, Opening, QuorumStateError, Replay};
@@ -14,6 +14,7 @@ use kalda_storage::{AppendError, Log, OpenOptions, RecoveryReport, StorageError}
 use super::StartError;
 use super::directories::{OpenedDirectories, OpenedDirectory, unusable};
 use crate::broker::{Broker, SUPPORTED_FEATURES, World};
+use crate::config::topic_settings::TopicSettings;
 use crate::config::{AdvertisedHost, BrokerConfig};
 use crate::directory::DataDirectory;
 use crate::tasks::controller::{ControllerLoop, SharedMetadataLog, Unavailable};
@@ -56,16 +57,24 @@ pub(super) fn open(
         directory_id: home.directory.id,
         node: config.node_id,
         clean_shutdown: home.clean_epoch.is_some(),
+        recovery_point: home
+            .recovery_points
+            .get(&metadata_partition())
+            .copied()
+            .unwrap_or(Offset::ZERO),
         now_ms: world.clock.wall_ms(),
     };
     let mut loading = Loading(MetadataLoader::default());
     let log = MetadataLog::open(opening, &mut loading)
         .map_err(|error| cannot_open(home.directory.path(), error))?;
-    Ok(OpenedMetadata {
-        log: SharedMetadataLog::new(log),
-        directory: Arc::clone(&home.directory),
-        loader: loading.0,
-    })
+    let log = SharedMetadataLog::new(log);
+    home.directory.set_metadata_log(&log);
+    Ok(OpenedMetadata { log, directory: Arc::clone(&home.directory), loader: loading.0 })
+}
+
+/// `__cluster_metadata-0`.
+fn metadata_partition() -> TopicPartition {
+    TopicPartition::new(kalda_model::CLUSTER_METADATA_TOPIC, 0)
 }
 
 /// A disk that refuses is one thing, a log that cannot be trusted another.
@@ -95,6 +104,7 @@ pub(super) fn host_partitions(
     };
     let image = broker.image();
     let mut hosted = BTreeSet::new();
+    let mut settings = BTreeMap::new();
     for one in &opened.all {
         let found = one.directory.storage.partitions();
         let found = found.map_err(|error| unusable(one.directory.path(), &error))?;
@@ -109,47 +119,23 @@ pub(super) fn host_partitions(
                 continue;
             }
             let topic = image.topics.by_name(&name.topic);
-            let known = topic.filter(|topic| {
-                topic
-                    .partitions
-                    .get(&name.partition)
-                    .is_some_and(|partition| partition.replicas.contains(&broker.node))
-            });
-            let Some(topic) = known else {
+            let is_ours = |topic: &&Arc<TopicImage>| {
+                let partition = topic.partitions.get(&name.partition);
+                partition.is_some_and(|partition| partition.replicas.contains(&broker.node))
+            };
+            let Some(topic) = topic.filter(is_ours) else {
                 set_aside(broker, &one.directory, &name, "is of no topic in the metadata")?;
                 continue;
             };
-            let settings = metadata_publisher::settings(broker, &image, &topic.name);
-            let (mut log, report) = open_log(broker, one, &name, Arc::clone(&settings.log))?;
-            if log.topic_id().is_some_and(|id| id != topic.id) {
-                set_aside(broker, &one.directory, &name, "is of no topic in the metadata")?;
-                continue;
-            }
-            report_recovery(&name, &report);
-            log.close_idle_files();
-            // A crash in the last step of a move leaves the partition in both directories.
-            if let Some(twin) = broker.partitions.find(topic.id, name.partition) {
-                let reason = "was being moved and is complete in another log directory";
-                let end = twin.with_log(|log, _| log.log_end_offset());
-                if end.is_ok_and(|end| end >= log.log_end_offset()) {
-                    set_aside(broker, &one.directory, &name, reason)?;
-                    continue;
+            let settings = settings.entry(topic.id);
+            let settings = settings
+                .or_insert_with(|| metadata_publisher::settings(broker, &image, &topic.name));
+            if let Some(end) = host_one(broker, one, topic, &name, settings)? {
+                if end == LastShutdown::Unclean {
+                    last = end;
                 }
-                set_aside(broker, &twin.directory(), &name, reason)?;
+                hosted.insert(name);
             }
-            if report.missing.is_some() || !report.quarantined.is_empty() {
-                last = LastShutdown::Unclean;
-            }
-            let partition = metadata_publisher::host(
-                broker,
-                &one.directory,
-                topic,
-                name.partition,
-                log,
-                settings,
-            );
-            broker.partitions.insert(partition);
-            hosted.insert(name);
         }
     }
     make_missing(broker, &hosted);
@@ -161,6 +147,40 @@ pub(super) fn host_partitions(
         }
     }
     Ok(last)
+}
+
+/// Opens one log and puts it to service. Answers whether it is as it was left; `None` when its
+/// directory was set aside instead.
+fn host_one(
+    broker: &Arc<Broker>,
+    one: &OpenedDirectory,
+    topic: &TopicImage,
+    name: &TopicPartition,
+    settings: &Arc<TopicSettings>,
+) -> Result<Option<LastShutdown>, StartError> {
+    let (mut log, report) = open_log(broker, one, name, Arc::clone(&settings.log))?;
+    if log.topic_id().is_some_and(|id| id != topic.id) {
+        set_aside(broker, &one.directory, name, "is of no topic in the metadata")?;
+        return Ok(None);
+    }
+    report_recovery(name, &report);
+    log.close_idle_files();
+    // A crash in the last step of a move leaves the partition in both directories.
+    if let Some(twin) = broker.partitions.find(topic.id, name.partition) {
+        let reason = "was being moved and is complete in another log directory";
+        let end = twin.with_log(|log, _| log.log_end_offset());
+        if end.is_ok_and(|end| end >= log.log_end_offset()) {
+            set_aside(broker, &one.directory, name, reason)?;
+            return Ok(None);
+        }
+        set_aside(broker, &twin.directory(), name, reason)?;
+    }
+    let is_whole = report.missing.is_none() && report.quarantined.is_empty();
+    let settings = Arc::clone(settings);
+    let partition =
+        metadata_publisher::host(broker, &one.directory, topic, name.partition, log, settings);
+    broker.partitions.insert(partition);
+    Ok(Some(if is_whole { LastShutdown::Clean } else { LastShutdown::Unclean }))
 }
 
 /// Partitions whose records were committed before their directories were made.

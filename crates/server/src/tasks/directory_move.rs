@@ -6,10 +6,12 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use kalda_env::{Disk, OpenMode};
 use kalda_model::TopicPartition;
 use kalda_storage::{Checkpoint, StorageError};
+use parking_lot::Mutex;
 
 use crate::broker::Broker;
 use crate::directory::DataDirectory;
@@ -30,11 +32,11 @@ pub(crate) fn start(
     if Arc::ptr_eq(&partition.directory(), target) {
         return;
     }
-    let (broker, partition, target) =
-        (Arc::clone(broker), Arc::clone(partition), Arc::clone(target));
+    let moving = Arc::clone(broker);
+    let (partition, target) = (Arc::clone(partition), Arc::clone(target));
     let name = format!("{}-{}", partition.topic, partition.index);
     let run = move || {
-        let moved = relocate(&broker, &partition, &target);
+        let moved = relocate(&moving, &partition, &target);
         let (from, to) = (partition.directory(), target.shown_path());
         match moved {
             Ok(true) => tracing::info!("{name} moved to {to}"),
@@ -45,8 +47,33 @@ pub(crate) fn start(
             ),
         }
     };
-    if let Err(error) = std::thread::Builder::new().name("kalda-move".to_owned()).spawn(run) {
-        tracing::error!(%error, "no thread to move a partition between directories");
+    match std::thread::Builder::new().name("kalda-move".to_owned()).spawn(run) {
+        Ok(thread) => broker.moves.add(thread),
+        Err(error) => tracing::error!(%error, "no thread to move a partition between directories"),
+    }
+}
+
+/// The moves that may be under way. A stop waits for them: two must not close one log.
+#[derive(Debug, Default)]
+pub(crate) struct Moves {
+    threads: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Moves {
+    fn add(&self, thread: JoinHandle<()>) {
+        let mut threads = self.threads.lock();
+        threads.retain(|thread| !thread.is_finished());
+        threads.push(thread);
+    }
+
+    /// Waits for those that are under way; once the broker stops they give up after a round.
+    pub(crate) fn finish(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock());
+        for thread in threads {
+            if thread.join().is_err() {
+                tracing::error!("a move between directories panicked");
+            }
+        }
     }
 }
 
@@ -65,6 +92,9 @@ fn relocate(
     disk.create_dir_all(&future).map_err(failed)?;
     let copied = (|| {
         for _ in 0..ROUNDS {
+            if broker.is_stopping() {
+                return Err(failed(std::io::Error::other("the broker stops")));
+            }
             copy_files(&**disk, &from, &future, Which::Logs).map_err(failed)?;
         }
         let now_ms = broker.clock.wall_ms();

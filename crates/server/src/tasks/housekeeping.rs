@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kalda_model::{Offset, TopicPartition};
+use kalda_model::{CLUSTER_METADATA_TOPIC, Offset, TopicPartition};
 use kalda_storage::{Checkpoint, StorageError};
 
 use crate::broker::Broker;
@@ -186,6 +186,10 @@ pub(crate) fn write_checkpoint(
             let name = TopicPartition::new(Arc::clone(&partition.topic), partition.index);
             offsets.insert(name, offset);
         }
+    }
+    if let (Checkpoint::RecoveryPoint, Some(flushed)) = (which, directory.metadata_flushed()) {
+        let name = TopicPartition::new(CLUSTER_METADATA_TOPIC, 0);
+        offsets.insert(name, flushed);
     }
     if directory.storage.is_offline() {
         return Ok(());

@@ -11,7 +11,7 @@ use kalda_storage::{Log, StorageError};
 use crate::broker::Broker;
 use crate::config::topic_settings::TopicSettings;
 use crate::directory::DataDirectory;
-use crate::hosted::HostedPartition;
+use crate::hosted::{HostedPartition, Hosting};
 
 /// Partitions that are made between two turns of other tasks.
 const PARTITIONS_PER_TURN: usize = 64;
@@ -130,16 +130,16 @@ pub(crate) fn host(
     log: Log,
     settings: Arc<TopicSettings>,
 ) -> Arc<HostedPartition> {
-    let hosted = HostedPartition::new(
-        Arc::clone(&topic.name),
+    let hosting = Hosting {
+        topic: Arc::clone(&topic.name),
         index,
-        topic.id,
-        Arc::clone(directory),
-        broker.node,
+        topic_id: topic.id,
+        directory: Arc::clone(directory),
+        local: broker.node,
         log,
         settings,
-        &topic.partitions[&index],
-    );
+    };
+    let hosted = HostedPartition::new(hosting, &topic.partitions[&index]);
     directory.add(&hosted);
     hosted
 }

@@ -8,6 +8,7 @@ use kalda_protocol::messages as api;
 use kalda_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 
 use crate::client::{Client, batch, fetch_request, new_topic, produce_request};
+use crate::group_probes;
 use crate::rig::Rig;
 
 /// Whether the request is about what is there.
@@ -29,7 +30,7 @@ struct Subject {
 
 #[test]
 fn every_advertised_version_answers_successes_and_failures() {
-    let rig = Rig::start(&[]);
+    let rig = Rig::start(&[("group.initial.rebalance.delay.ms", "0")]);
     let mut client = rig.client();
     let topic_id = client.create("known", 1, &[]);
     client.produce_ok("known", 0, batch(["a", "b"]));
@@ -58,6 +59,16 @@ fn every_advertised_version_answers_successes_and_failures() {
 
 /// Sends the request and checks the codes of its entries.
 fn probe(client: &mut Client, key: ApiKey, version: i16, subject: &Subject) {
+    let groups = group_probes::Groups {
+        is_known: subject.about == About::Known,
+        group: &format!("{}-{}", subject.unique, subject.topic),
+        topic: &subject.topic,
+        partition: subject.partition,
+    };
+    if let Some(codes) = group_probes::probe(client, key, version, &groups) {
+        check(&codes, key, version, subject);
+        return;
+    }
     let codes = match key {
         ApiKey::Produce | ApiKey::Fetch | ApiKey::ListOffsets | ApiKey::OffsetForLeaderEpoch => {
             records(client, key, version, subject)
@@ -72,7 +83,11 @@ fn probe(client: &mut Client, key: ApiKey, version: i16, subject: &Subject) {
         | ApiKey::ListConfigResources => configs(client, key, version, subject),
         _ => descriptions(client, key, version, subject),
     };
-    for code in codes {
+    check(&codes, key, version, subject);
+}
+
+fn check(codes: &[i16], key: ApiKey, version: i16, subject: &Subject) {
+    for &code in codes {
         let is_ok = code == 0;
         assert_eq!(is_ok, subject.about == About::Known, "{key:?} v{version}: {code}");
     }
@@ -266,16 +281,6 @@ fn descriptions(client: &mut Client, key: ApiKey, version: i16, on: &Subject) ->
             };
             let code = client.call(version, &request).error_code;
             if is_known || version >= 3 { vec![code] } else { Vec::new() }
-        }
-        ApiKey::FindCoordinator => {
-            let mut request = api::find_coordinator::FindCoordinatorRequest::default();
-            if version >= 4 {
-                request.coordinator_keys = vec!["group".to_owned(), "other".to_owned()];
-            } else {
-                request.key = "group".to_owned();
-            }
-            client.call(version, &request);
-            Vec::new()
         }
         ApiKey::InitProducerId => {
             let request = api::init_producer_id::InitProducerIdRequest {

@@ -11,6 +11,7 @@ mod connections;
 mod directories;
 mod every_version;
 mod fetching;
+mod group_probes;
 mod offsets;
 mod producing;
 mod topics;

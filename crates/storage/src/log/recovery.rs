@@ -4,12 +4,13 @@
 //! what had been durable) is moved aside to `.quarantine` files and reported, never dropped. Indexes
 //! and producers are rebuilt on the way.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use kalda_env::OpenMode;
 use kalda_model::Offset;
-use kalda_records::{BATCH_OVERHEAD, BatchHeader, BatchView};
+use kalda_records::{BATCH_OVERHEAD, BatchHeader, BatchView, LOG_OVERHEAD};
 
 use crate::error::StorageError;
 use crate::hop::{Damage, Scan};
@@ -17,6 +18,8 @@ use crate::names::{INDEX, LOG, QUARANTINE_SUFFIX, TIME_INDEX, TXN_INDEX, with_su
 
 use super::{Log, OpenOptions};
 
+/// The least that a disk writes at once.
+const SECTOR: usize = 512;
 /// How much of a file is looked at in one piece for a batch behind damage.
 const SEARCH_BYTES: usize = 1 << 20;
 /// How much may be checked for looking like a batch before it is taken for one.
@@ -64,6 +67,9 @@ pub struct Quarantined {
     pub from_offset: Offset,
     /// What is wrong with them.
     pub reason: String,
+    /// Whether there are zeros where they begin, or for a whole sector: they look like a write that
+    /// the power left half done, rather than like rot.
+    pub is_unwritten: bool,
 }
 
 impl Log {
@@ -143,10 +149,12 @@ impl Log {
         let path = self.home.path(self.segments[index].base, LOG);
         let bytes = self.segments[index].size - position;
         let later = self.segments.split_off(index + 1);
-        let has_good_behind = later.iter().any(|segment| segment.size > 0)
-            || self.has_batch_after(index, position, from_offset.0)?;
+        let good_at = self.batch_after(index, position, from_offset.0)?;
+        let has_good_behind = later.iter().any(|segment| segment.size > 0) || good_at.is_some();
         if has_good_behind || from_offset.0 < recovery_point {
             let moved_to = self.copy_aside(index, position, from_offset.0)?;
+            let end = good_at.unwrap_or(self.segments[index].size);
+            let is_unwritten = self.has_unwritten_sector(index, position..end)?;
             let reason = damage.to_string();
             let path = path.clone();
             report.quarantined.push(Quarantined {
@@ -156,6 +164,7 @@ impl Log {
                 bytes,
                 from_offset,
                 reason,
+                is_unwritten,
             });
         } else {
             report.torn = Some(TornTail { path, position, bytes, offset: from_offset });
@@ -171,14 +180,37 @@ impl Log {
         Ok(())
     }
 
-    /// Whether a good batch lies anywhere behind a bad one. Looks at every byte, cheaply: the length
+    /// Whether the bytes begin with zeros, where a header should be, or have a sector of them.
+    fn has_unwritten_sector(&self, index: usize, range: Range<u64>) -> Result<bool, StorageError> {
+        let segment = &self.segments[index];
+        let at = self.home.at(segment.base, LOG);
+        let file = segment.file(&self.home)?;
+        let mut window = vec![0; SEARCH_BYTES];
+        let (mut run, mut start) = (0, range.start);
+        while start < range.end {
+            let len = window.len().min((range.end - start) as usize);
+            file.read_exact_at(&mut window[..len], start).map_err(|error| at.failed(error))?;
+            for (offset, byte) in window[..len].iter().enumerate() {
+                run = if *byte == 0 { run + 1 } else { 0 };
+                let from_start = start + offset as u64 + 1 - range.start;
+                let is_header = run as u64 == from_start && run >= LOG_OVERHEAD;
+                if is_header || run >= SECTOR {
+                    return Ok(true);
+                }
+            }
+            start += len as u64;
+        }
+        Ok(false)
+    }
+
+    /// Where a good batch lies anywhere behind a bad one. Looks at every byte, cheaply: the length
     /// of the bad one cannot be trusted.
-    fn has_batch_after(
+    fn batch_after(
         &self,
         index: usize,
         position: u64,
         expected: i64,
-    ) -> Result<bool, StorageError> {
+    ) -> Result<Option<u64>, StorageError> {
         let segment = &self.segments[index];
         let at = self.home.at(segment.base, LOG);
         let file = segment.file(&self.home)?;
@@ -200,19 +232,19 @@ impl Log {
                 // Values may be full of what looks like headers: rather keep too much than read on
                 // for hours.
                 checked += header.size;
+                let from = start + offset as u64;
                 if checked > CHECKED_BYTES_MAX {
-                    return Ok(true);
+                    return Ok(Some(from));
                 }
                 let mut batch = vec![0; header.size];
-                let from = start + offset as u64;
                 file.read_exact_at(&mut batch, from).map_err(|error| at.failed(error))?;
                 if BatchView::new(&batch).is_ok_and(|view| view.is_intact()) {
-                    return Ok(true);
+                    return Ok(Some(from));
                 }
             }
             start += (len - BATCH_OVERHEAD + 1) as u64;
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn copy_aside(
@@ -270,6 +302,7 @@ impl Log {
             bytes,
             from_offset,
             reason,
+            is_unwritten: false,
         });
         Ok(())
     }
