@@ -21,7 +21,8 @@ def expect(holds, otherwise):
 
 
 def create(bootstrap, topic, partitions):
-    for future in AdminClient({"bootstrap.servers": bootstrap}).create_topics([NewTopic(topic, partitions, 1)]).values():
+    admin = AdminClient({"bootstrap.servers": bootstrap})
+    for future in admin.create_topics([NewTopic(topic, partitions, 1)]).values():
         future.result(PATIENCE)
 
 
@@ -190,9 +191,9 @@ def check_killed(bootstrap, topic):
     """A member that dies without a word loses its partitions when its session ends, not before."""
     create(bootstrap, topic, 2)
     member = Member(bootstrap, topic, "the survivor", {})
+    poll_until([member], lambda: len(member.held()) == 2, "the survivor alone")
     other = subprocess.Popen([sys.executable, "-B", __file__, bootstrap, topic, "victim"])
     try:
-        poll_until([member], lambda: len(member.held()) == 2, "the survivor alone")
         poll_until([member], lambda: len(member.held()) == 1, "one partition for each")
         fill(bootstrap, topic, 2, 0)
         poll_until([member], lambda: len(member.read.get(member.held()[0], [])) == 10, "reading its own")

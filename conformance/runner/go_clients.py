@@ -44,8 +44,7 @@ def sarama(versions):
         for config in ["0.11.0.2", "default", "max"]:
             for name, what in SARAMA_GROUP_CHECKS.items():
                 # Up to 1.40, offsets are committed with v1 whatever the config.
-                legacy = version != newest and name != "two"
-                yield sarama_check(version, config, name, what, legacy)
+                yield sarama_check(version, config, name, what, version != newest)
 
 
 def legacy_admin(version, newest, config, name):

@@ -118,4 +118,4 @@ def change(tools):
     expect_contains(deleted, f"Deletion of requested consumer groups ('{topic}') was successful.")
     expect(topic not in groups(tools, "--list").stdout.splitlines(), "the deleted group is listed")
     missing = groups(tools, "--describe", "--group", topic, check=False)
-    expect_contains(missing.stdout + missing.stderr, f"Consumer group '{topic}' does not exist.")
+    expect_contains(missing.stdout + missing.stderr, f"Group {topic} not found.")
