@@ -75,9 +75,10 @@ def apache_broker(jars, version, directory, bootstrap=None):
     )
     java = ["java", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={jars / 'server.properties'}", "-cp", f"{jars / 'jars'}/*"]
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    formatted = subprocess.run([*java, "kafka.tools.StorageTool", "format", "--ignore-formatted", f"--cluster-id={cluster_id}", "-c", properties], capture_output=True, text=True)
-    if formatted.returncode != 0:
-        raise BrokerFailed(formatted.stdout + formatted.stderr)
+    if not log_dir.exists():
+        formatted = subprocess.run([*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", properties], capture_output=True, text=True)
+        if formatted.returncode != 0:
+            raise BrokerFailed(formatted.stdout + formatted.stderr)
     parsed = tuple(int(part) for part in version.split("."))
     with started([*java[:1], "-Xmx512m", *java[1:], "kafka.Kafka", str(properties)], directory, bootstrap) as process:
         yield Broker(bootstrap, log_dir, process.pid, parsed, functools.partial(apache_broker, jars, version))

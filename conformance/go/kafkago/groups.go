@@ -41,29 +41,34 @@ func fillPartitions(r run, partitions int, first int64) error {
 	return nil
 }
 
-// A topic made a moment ago may not have its leader yet.
+// A topic made a moment ago may not have its leader yet, or one that does not know it.
 func produceTo(r run, partition int, first int64) error {
-	for {
-		leader, err := kafka.DialLeader(r.context, "tcp", r.bootstrap, r.topic, partition)
-		if err != nil {
-			retriable, is := err.(kafka.Error)
-			if is && (retriable.Temporary() || retriable == kafka.UnknownTopicOrPartition) && r.context.Err() == nil {
-				time.Sleep(50 * time.Millisecond)
-				continue
-			}
-			return fmt.Errorf("dial leader of partition %d: %w", partition, err)
-		}
-		defer leader.Close()
-		var batch []kafka.Message
-		for offset := first; offset < first+each; offset++ {
-			batch = append(batch, kafka.Message{Value: []byte(groupValue(partition, offset))})
-		}
-		leader.SetDeadline(time.Now().Add(patience))
-		if _, err := leader.WriteMessages(batch...); err != nil {
-			return fmt.Errorf("write to partition %d: %w", partition, err)
-		}
-		return nil
+	var batch []kafka.Message
+	for offset := first; offset < first+each; offset++ {
+		batch = append(batch, kafka.Message{Value: []byte(groupValue(partition, offset))})
 	}
+	for {
+		err := writeToLeader(r, partition, batch)
+		var refusal kafka.Error
+		retriable := errors.As(err, &refusal) && (refusal.Temporary() || refusal == kafka.UnknownTopicOrPartition)
+		if !retriable || r.context.Err() != nil {
+			return err
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+}
+
+func writeToLeader(r run, partition int, batch []kafka.Message) error {
+	leader, err := kafka.DialLeader(r.context, "tcp", r.bootstrap, r.topic, partition)
+	if err != nil {
+		return fmt.Errorf("dial leader of partition %d: %w", partition, err)
+	}
+	defer leader.Close()
+	leader.SetDeadline(time.Now().Add(patience))
+	if _, err := leader.WriteMessages(batch...); err != nil {
+		return fmt.Errorf("write to partition %d: %w", partition, err)
+	}
+	return nil
 }
 
 // The tutorial's reader; errors it would only log reach the check.
@@ -261,6 +266,10 @@ func checkTwoReaders(r run) error {
 		return err
 	}
 	if err := first.leave(); err != nil {
+		return err
+	}
+	// What a reader takes while the group rebalances it may take again, for its commit is refused.
+	if err := awaitMembers(r, 1); err != nil {
 		return err
 	}
 	if err := fillPartitions(r, partitions, each); err != nil {
