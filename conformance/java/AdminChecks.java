@@ -224,7 +224,7 @@ class AdminChecks {
         Check.expectEqual(timestamp, found.timestamp(), "timestamp of " + name);
     }
 
-    private static void refused(Class<? extends Exception> reason, KafkaFuture<?> future) throws Exception {
+    static void refused(Class<? extends Exception> reason, KafkaFuture<?> future) throws Exception {
         try {
             future.get();
         } catch (ExecutionException refusal) {

@@ -14,7 +14,7 @@ import org.apache.kafka.common.serialization.StringSerializer;
 /**
  * Entry of the Java checks, compiled against several releases of kafka-clients and started as
  * {@code java Check BOOTSTRAP TOPIC CHECK}. A check verifies what it reads back and throws on
- * the first difference; it never joins a group.
+ * the first difference. A group is named as its topic is.
  */
 public class Check {
     static final long PATIENCE_MS = 20_000;
@@ -42,6 +42,12 @@ public class Check {
             case "configs" -> new AdminChecks(check).configs();
             case "cluster" -> new AdminChecks(check).cluster();
             case "records" -> new AdminChecks(check).recordsAndOffsets();
+            case "RangeAssignor", "RoundRobinAssignor", "StickyAssignor", "CooperativeStickyAssignor" ->
+                    new GroupChecks(check).twoMembers(args[2]);
+            case "commits" -> new GroupChecks(check).commits();
+            case "static" -> new GroupChecks(check).staticMembers();
+            case "groups" -> new GroupAdminChecks(check).groups();
+            case "offsets" -> new GroupAdminChecks(check).offsets();
             default -> throw new IllegalArgumentException("no check named " + args[2]);
         }
     }

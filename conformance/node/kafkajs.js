@@ -1,7 +1,7 @@
 // kafkajs against a broker: `node kafkajs.js BOOTSTRAP TOPIC CHECK`, run where kafkajs is installed.
 //
-// Only producer and admin: every kafkajs consumer is a member of a group. A check verifies what
-// the broker answers and exits 1 with one clear line.
+// Producer and admin only; every kafkajs consumer is a member of a group, see groups.js. A check
+// verifies what the broker answers and exits 1 with one clear line.
 const path = require("path");
 const { Kafka, CompressionTypes, ConfigResourceTypes, logLevel } = require(
   path.join(process.cwd(), "node_modules", "kafkajs"),

@@ -2,6 +2,7 @@
 import base64
 import contextlib
 import dataclasses
+import functools
 import os
 import pathlib
 import shutil
@@ -9,10 +10,14 @@ import socket
 import struct
 import subprocess
 import time
+import typing
 import uuid
 
 READY_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 30
+
+# Every check forms groups of its own, each of which would wait three seconds for its first members.
+INITIAL_REBALANCE_DELAY = "group.initial.rebalance.delay.ms=500"
 
 
 class BrokerFailed(Exception):
@@ -21,12 +26,16 @@ class BrokerFailed(Exception):
 
 @dataclasses.dataclass(frozen=True)
 class Broker:
-    """`log_dir` and `pid` are known only of a broker the runner started itself."""
+    """`log_dir`, `pid` and `another` are known only of a broker the runner started itself.
+
+    `another(directory, bootstrap=None)` starts one more such broker, over what is in the directory.
+    """
 
     bootstrap: str
     log_dir: pathlib.Path = None
     pid: int = None
     apache_version: tuple = ()
+    another: typing.Callable = None
 
 
 @contextlib.contextmanager
@@ -36,40 +45,43 @@ def foreign_broker(bootstrap):
 
 
 @contextlib.contextmanager
-def kalda_broker(binary, directory):
+def kalda_broker(binary, directory, bootstrap=None):
     found = os.path.abspath(shutil.which(binary) or binary)
-    bootstrap = f"127.0.0.1:{free_ports(1)[0]}"
+    bootstrap = bootstrap or f"127.0.0.1:{free_ports(1)[0]}"
     log_dir = pathlib.Path(directory) / "kalda-data"
-    command = [found, "start", "--override", f"listeners=PLAINTEXT://{bootstrap}", "--override", f"log.dirs={log_dir}"]
+    overrides = [f"listeners=PLAINTEXT://{bootstrap}", f"log.dirs={log_dir}", INITIAL_REBALANCE_DELAY]
+    command = [found, "start", *(part for override in overrides for part in ("--override", override))]
     with started(command, directory, bootstrap) as process:
-        yield Broker(bootstrap, log_dir, process.pid)
+        yield Broker(bootstrap, log_dir, process.pid, another=functools.partial(kalda_broker, binary))
 
 
 @contextlib.contextmanager
-def apache_broker(jars, version, directory):
+def apache_broker(jars, version, directory, bootstrap=None):
     port, controller_port = free_ports(2)
+    bootstrap = bootstrap or f"127.0.0.1:{port}"
     log_dir = pathlib.Path(directory) / "kafka-data"
     properties = pathlib.Path(directory) / "server.properties"
     properties.write_text(
         "process.roles=broker,controller\n"
         "node.id=1\n"
         f"controller.quorum.voters=1@127.0.0.1:{controller_port}\n"
-        f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n"
+        f"listeners=PLAINTEXT://{bootstrap},CONTROLLER://127.0.0.1:{controller_port}\n"
         "controller.listener.names=CONTROLLER\n"
         "offsets.topic.replication.factor=1\n"
         "transaction.state.log.replication.factor=1\n"
         "transaction.state.log.min.isr=1\n"
         f"log.dirs={log_dir}\n"
+        f"{INITIAL_REBALANCE_DELAY}\n"
     )
     java = ["java", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={jars / 'server.properties'}", "-cp", f"{jars / 'jars'}/*"]
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
-    formatted = subprocess.run([*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", properties], capture_output=True, text=True)
-    if formatted.returncode != 0:
-        raise BrokerFailed(formatted.stdout + formatted.stderr)
+    if not log_dir.exists():
+        formatted = subprocess.run([*java, "kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", properties], capture_output=True, text=True)
+        if formatted.returncode != 0:
+            raise BrokerFailed(formatted.stdout + formatted.stderr)
     parsed = tuple(int(part) for part in version.split("."))
-    bootstrap = f"127.0.0.1:{port}"
     with started([*java[:1], "-Xmx512m", *java[1:], "kafka.Kafka", str(properties)], directory, bootstrap) as process:
-        yield Broker(bootstrap, log_dir, process.pid, parsed)
+        yield Broker(bootstrap, log_dir, process.pid, parsed, functools.partial(apache_broker, jars, version))
 
 
 @contextlib.contextmanager

@@ -21,7 +21,8 @@ class Check:
 
     `apache_differs` is a version of Apache Kafka and what it is known to do since then: against
     such a broker the check must fail, while Kalda must pass it. A check that `needs_directory`
-    reads the broker's files; one that runs `alone` must not share the broker.
+    reads the broker's files, one that `needs_restart` starts brokers of its own; one that runs
+    `alone` must not share the broker.
     """
 
     client: object
@@ -29,6 +30,7 @@ class Check:
     work: typing.Callable
     apache_differs: tuple = None
     needs_directory: bool = False
+    needs_restart: bool = False
     alone: bool = False
 
     def line(self):

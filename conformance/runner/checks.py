@@ -1,5 +1,5 @@
-"""The list of every check, with the exact versions of every client. Group checks go here too."""
-from . import go_clients, hostile_frames, java_clients, kafka_tools, kcat_client, node_clients, python_clients
+"""The list of every check, with the exact versions of every client."""
+from . import go_clients, group_tools, hostile_frames, java_clients, kafka_tools, kcat_client, node_clients, python_clients
 
 # Apache Kafka's broker and tools.
 KAFKA_TOOLS = "4.1.2"
@@ -18,6 +18,7 @@ def all_checks():
         *go_clients.kafka_go(KAFKA_GO),
         *java_clients.checks(KAFKA_CLIENTS),
         *kafka_tools.checks(KAFKA_TOOLS),
+        *group_tools.checks(KAFKA_TOOLS),
         *kcat_client.checks(),
         *python_clients.confluent(CONFLUENT_KAFKA),
         *python_clients.kafka_python(KAFKA_PYTHON),

@@ -13,12 +13,24 @@ SARAMA_CHECKS = {
     "admin": "cluster admin",
 }
 
+# Run under fewer configurations, for each takes a rebalance or more.
+SARAMA_GROUP_CHECKS = {
+    "group": "ConsumerGroup, automatic commits, restart",
+    "manual": "ConsumerGroup, session.Commit after every third message",
+    "two": "ConsumerGroup, two members, one leaves",
+    "offsets": "OffsetManager with metadata, restart",
+}
+
 KAFKA_GO_CHECKS = {
     "conn": "Conn: Dial, ReadPartitions, DialLeader, WriteMessages, ReadBatch",
     "conn-admin": "Conn: CreateTopics, DeleteTopics",
     "writer": "Writer with LeastBytes, Reader from an offset",
     "compression": "every codec, round trip",
     "client": "Client: topics, Produce, Fetch, ListOffsets, DescribeConfigs",
+    "group": "Reader with GroupID: ReadMessage, restart",
+    "interval": "Reader with GroupID and CommitInterval, restart",
+    "manual": "Reader with GroupID: FetchMessage and CommitMessages, restart",
+    "two": "two Readers in one group, one closes",
 }
 
 
@@ -29,6 +41,10 @@ def sarama(versions):
         for config in configs:
             for name, what in SARAMA_CHECKS.items():
                 yield sarama_check(version, config, name, what, legacy_admin(version, newest, config, name))
+        for config in ["0.11.0.2", "default", "max"]:
+            for name, what in SARAMA_GROUP_CHECKS.items():
+                # Up to 1.40, offsets are committed with v1 whatever the config.
+                yield sarama_check(version, config, name, what, version != newest)
 
 
 def legacy_admin(version, newest, config, name):

@@ -11,6 +11,14 @@ CHECKS = {
     "configs": "Admin: describeConfigs, incrementalAlterConfigs, alterConfigs",
     "cluster": "Admin: describeCluster, describeLogDirs, describeProducers",
     "records": "Admin: listOffsets, deleteRecords",
+    "RangeAssignor": "group of two members, RangeAssignor",
+    "RoundRobinAssignor": "group of two members, RoundRobinAssignor",
+    "StickyAssignor": "group of two members, StickyAssignor",
+    "CooperativeStickyAssignor": "group of two members, CooperativeStickyAssignor",
+    "commits": "group: commitSync, commitAsync, metadata, restart",
+    "static": "group: static members come back and are fenced",
+    "groups": "Admin: list, describe and delete consumer groups",
+    "offsets": "Admin: list, alter and delete a group's offsets",
 }
 
 

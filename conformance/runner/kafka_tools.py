@@ -1,15 +1,19 @@
 """Checks of Apache Kafka's own command-line tools, started by class from their jars."""
+import contextlib
 import json
 import pathlib
 import re
+import subprocess
+import threading
 
-from .check import Check, expect, expect_contains
+from .check import CLIENT_SECONDS_MAX, Check, expect, expect_contains
 from .java_clients import java
 
 CLASSES = {
     "kafka-topics": "org.apache.kafka.tools.TopicCommand",
     "kafka-console-producer": "org.apache.kafka.tools.ConsoleProducer",
     "kafka-console-consumer": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+    "kafka-consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
     "kafka-configs": "kafka.admin.ConfigCommand",
     "kafka-get-offsets": "org.apache.kafka.tools.GetOffsetShell",
     "kafka-delete-records": "org.apache.kafka.tools.DeleteRecordsCommand",
@@ -35,6 +39,20 @@ class Tools:
 
     def run(self, name, *arguments, stdin="", check=True):
         return self.local(name, "--bootstrap-server", self.rig.bootstrap, *arguments, stdin=stdin, check=check)
+
+    @contextlib.contextmanager
+    def running(self, name, *arguments):
+        """The tool as a process under way, asked to end when the block does."""
+        command = [*java(self.jars), CLASSES[name], "--bootstrap-server", self.rig.bootstrap, *arguments]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        late = threading.Timer(CLIENT_SECONDS_MAX, process.kill)
+        late.start()
+        try:
+            yield process
+        finally:
+            late.cancel()
+            process.terminate()
+            process.communicate()
 
     def file(self, name, content):
         path = pathlib.Path(self.rig.directory) / name

@@ -1,6 +1,10 @@
 """Checks of the Python clients: confluent-kafka (librdkafka) and kafka-python."""
+import contextlib
+import subprocess
+import tempfile
+
 from .cache import ROOM
-from .check import Check
+from .check import CLIENT_SECONDS_MAX, Check, Failed, expect
 
 CONFLUENT_CHECKS = {
     "producer": "producer + consumer.assign",
@@ -9,22 +13,40 @@ CONFLUENT_CHECKS = {
     "admin": "admin: topics, partitions, configs, offsets, records",
 }
 
+CONFLUENT_GROUP_CHECKS = {
+    "group": "group: callbacks, commit sync and async, metadata, restart",
+    "range": "group of two members, range",
+    "cooperative": "group of two members, cooperative-sticky",
+    "killed": "group: a member is killed and its partition moves within its session timeout",
+}
+
 KAFKA_PYTHON_CHECKS = {
     "producer": "producer + assigned consumer",
     "gzip": "gzip, round trip",
     "admin": "admin: topics, partitions, configs",
 }
 
+KAFKA_PYTHON_GROUP_CHECKS = {
+    "group": "group: commit, metadata, automatic commits, restart",
+    "two": "group of two members",
+    "admin": "admin: list, describe and offsets of groups",
+}
+
 
 def confluent(version):
     for name, what in CONFLUENT_CHECKS.items():
         yield python_check("confluent-kafka", version, "confluent.py", name, what)
+    for name, what in CONFLUENT_GROUP_CHECKS.items():
+        yield python_check("confluent-kafka", version, "confluent_groups.py", name, what)
+    yield Check(f"confluent-kafka {version}", "group: goes on when the broker is restarted", restarted(version), needs_restart=True)
 
 
 def kafka_python(versions):
     for version in versions:
         for name, what in KAFKA_PYTHON_CHECKS.items():
             yield python_check("kafka-python", version, "kafka_python.py", name, what)
+        for name, what in KAFKA_PYTHON_GROUP_CHECKS.items():
+            yield python_check("kafka-python", version, "kafka_python_groups.py", name, what)
 
 
 def python_check(package, version, script, name, what):
@@ -33,3 +55,21 @@ def python_check(package, version, script, name, what):
         rig.call([python, "-B", ROOM / "python" / script, rig.bootstrap, rig.topic(f"{package}-{name}"), name])
 
     return Check(f"{package} {version}", what, work)
+
+
+def restarted(version):
+    """The broker is one of this check's own, started twice over one directory and on one port."""
+    def work(rig):
+        python = rig.cache.python([f"confluent-kafka=={version}"])
+        with tempfile.TemporaryDirectory(dir=rig.directory) as directory, contextlib.ExitStack() as client:
+            with rig.broker.another(directory) as broker:
+                command = [python, "-B", ROOM / "python" / "confluent_groups.py", broker.bootstrap, rig.topic("restart"), "restart"]
+                process = client.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+                client.callback(process.kill)
+                if process.stdout.readline() != "committed\n":
+                    raise Failed(process.communicate()[1])
+            with rig.broker.another(directory, broker.bootstrap):
+                _, problem = process.communicate("restarted\n", CLIENT_SECONDS_MAX)
+                expect(process.returncode == 0, problem)
+
+    return work

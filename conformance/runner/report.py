@@ -4,6 +4,7 @@ import textwrap
 import threading
 import time
 
+from .broker import BrokerFailed
 from .cache import Unprepared
 from .check import Failed, Rig
 
@@ -22,9 +23,9 @@ class Report:
     def run(self, selected, cache, broker, directory, jobs):
         rig = Rig(cache, broker, directory)
         for check in selected:
-            if check.needs_directory and broker.log_dir is None:
-                print(f"left out  {check.line()}  (the broker's directory is not known)")
-        selected = [check for check in selected if broker.log_dir or not check.needs_directory]
+            if left_out(check, broker):
+                print(f"left out  {check.line()}  ({left_out(check, broker)})")
+        selected = [check for check in selected if not left_out(check, broker)]
         with concurrent.futures.ThreadPoolExecutor(jobs) as pool:
             try:
                 together = [(check, pool.submit(outcome, check, rig)) for check in selected if not check.alone]
@@ -61,10 +62,19 @@ class Report:
         print(f"{self.passed} passed, {self.failed} failed{known} in {time.monotonic() - self.started:.0f} s")
 
 
+def left_out(check, broker):
+    """Why the check cannot be run against a broker the runner did not start, or None."""
+    if check.needs_directory and broker.log_dir is None:
+        return "the broker's directory is not known"
+    if check.needs_restart and broker.another is None:
+        return "how to start the broker is not known"
+    return None
+
+
 def outcome(check, rig):
     """None if the check holds, else what to show below its line."""
     try:
         check.work(rig)
-    except (Failed, Unprepared) as problem:
+    except (Failed, Unprepared, BrokerFailed) as problem:
         return str(problem) or "no output"
     return None

@@ -2,7 +2,7 @@
 //
 // The runner builds this one source against several releases and calls it as
 // `kafkago-check BOOTSTRAP TOPIC CHECK`. A check verifies what it read back and exits 1 with one
-// clear line on the first difference. It never joins a group.
+// clear line on the first difference. A group is named as its topic is.
 package main
 
 import (
@@ -29,6 +29,10 @@ var checks = map[string]func(run) error{
 	"writer":      checkWriterAndReader,
 	"compression": checkCompression,
 	"client":      checkClient,
+	"group":       checkGroupReader,
+	"interval":    checkCommitInterval,
+	"manual":      checkFetchAndCommit,
+	"two":         checkTwoReaders,
 }
 
 func main() {

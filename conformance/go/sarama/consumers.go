@@ -121,6 +121,10 @@ func checkAllPartitions(r run) error {
 }
 
 func fillPartitions(r run, partitions int32, each int) error {
+	return fillPartitionsFrom(r, partitions, 0, each)
+}
+
+func fillPartitionsFrom(r run, partitions int32, first, each int) error {
 	config, err := r.config()
 	if err != nil {
 		return err
@@ -135,7 +139,7 @@ func fillPartitions(r run, partitions int32, each int) error {
 	}
 	var batch []*sarama.ProducerMessage
 	for partition := int32(0); partition < partitions; partition++ {
-		for n := 0; n < each; n++ {
+		for n := first; n < first+each; n++ {
 			value := fmt.Sprintf("partition %d message %d", partition, n)
 			batch = append(batch, &sarama.ProducerMessage{Topic: r.topic, Partition: partition, Value: sarama.StringEncoder(value)})
 		}

@@ -1,9 +1,9 @@
-// Sarama against a broker: the producers and standalone consumers users copy from tutorials.
+// Sarama against a broker: the producers, standalone consumers and groups users copy from tutorials.
 //
 // The runner builds this one source against several releases and calls it as
 // `sarama-check BOOTSTRAP TOPIC CHECK VERSION`, where VERSION is `default`, `max` or a Kafka
 // version for `config.Version`. A check verifies what it read back and exits 1 with one clear
-// line on the first difference. It never joins a group.
+// line on the first difference. A group is named as its topic is.
 package main
 
 import (
@@ -34,6 +34,10 @@ var checks = map[string]func(run) error{
 	"compression": checkCompression,
 	"idempotent":  checkIdempotentProducer,
 	"admin":       checkAdmin,
+	"group":       checkGroup,
+	"manual":      checkManualCommit,
+	"two":         checkTwoMembers,
+	"offsets":     checkOffsetManager,
 }
 
 func main() {

@@ -90,6 +90,21 @@ fn a_topic_is_checked_before_it_is_made() {
     assert_eq!(client.describe("assigned").partitions.len(), 2, "what was acknowledged is made");
 }
 
+/// kafkajs leaves out the replication factor in v3, and Kafka's brokers take that for the default.
+#[test]
+fn counts_left_out_mean_the_defaults_in_every_version() {
+    let rig = Rig::start(&[("num.partitions", "3")]);
+    let mut client = rig.client();
+    for version in 0..=7 {
+        let name = format!("defaults-{version}");
+        let mut topic = new_topic(&name, -1, &[]);
+        topic.replication_factor = -1;
+        let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
+        assert_eq!(client.call(version, &request).topics[0].error_code, 0, "version {version}");
+        assert_eq!(client.describe(&name).partitions.len(), 3, "version {version}");
+    }
+}
+
 #[test]
 fn a_deleted_topic_is_gone_and_its_name_is_free_for_another() {
     let rig = Rig::start(&[]);
