@@ -50,17 +50,19 @@ class Member:
         self.holders = holders
         self.read = {}
         self.rebalances = []
-        self.consumer = Consumer(
-            {
-                "bootstrap.servers": bootstrap,
-                "group.id": topic,
-                "auto.offset.reset": "earliest",
-                "enable.auto.commit": False,
-                "session.timeout.ms": SESSION_SECONDS * 1000,
-                "heartbeat.interval.ms": 300,
-                **config,
-            }
-        )
+        settings = {
+            "bootstrap.servers": bootstrap,
+            "group.id": topic,
+            "auto.offset.reset": "earliest",
+            "enable.auto.commit": False,
+            "session.timeout.ms": SESSION_SECONDS * 1000,
+            "heartbeat.interval.ms": 300,
+            **config,
+        }
+        if config.get("group.protocol") == "consumer":
+            # The broker sets these for the newer protocol, and the client refuses to hear of them.
+            del settings["session.timeout.ms"], settings["heartbeat.interval.ms"]
+        self.consumer = Consumer(settings)
         self.consumer.subscribe([topic], on_assign=self.assigned, on_revoke=self.revoked, on_lost=self.lost)
 
     def assigned(self, consumer, partitions):
@@ -156,11 +158,10 @@ def expect_committed(consumer, topic, offset, metadata):
     expect((committed.metadata or None) == metadata, f"metadata {committed.metadata!r} is committed, want {metadata!r}")
 
 
-def two_members(bootstrap, topic, strategy):
+def two_members(bootstrap, topic, config):
     create(bootstrap, topic, 4)
     fill(bootstrap, topic, 4, 0)
     holders = {}
-    config = {"partition.assignment.strategy": strategy}
     first = Member(bootstrap, topic, "the first", holders, **config)
     poll_until([first], lambda: len(first.held()) == 4 and all_read([first], 4, 10), "the first alone")
     second = Member(bootstrap, topic, "the second", holders, **config)
@@ -180,11 +181,16 @@ def two_members(bootstrap, topic, strategy):
 
 
 def check_range(bootstrap, topic):
-    two_members(bootstrap, topic, "range")
+    two_members(bootstrap, topic, {"partition.assignment.strategy": "range"})
 
 
 def check_cooperative(bootstrap, topic):
-    two_members(bootstrap, topic, "cooperative-sticky")
+    two_members(bootstrap, topic, {"partition.assignment.strategy": "cooperative-sticky"})
+
+
+def check_newer(bootstrap, topic):
+    """KIP-848: the broker assigns."""
+    two_members(bootstrap, topic, {"group.protocol": "consumer"})
 
 
 def check_killed(bootstrap, topic):

@@ -17,6 +17,7 @@ CONFLUENT_GROUP_CHECKS = {
     "group": "group: callbacks, commit sync and async, metadata, restart",
     "range": "group of two members, range",
     "cooperative": "group of two members, cooperative-sticky",
+    "newer": "group of two members, group.protocol=consumer",
     "killed": "group: a member is killed and its partition moves within its session timeout",
 }
 
