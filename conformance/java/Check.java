@@ -42,6 +42,7 @@ public class Check {
             case "configs" -> new AdminChecks(check).configs();
             case "cluster" -> new AdminChecks(check).cluster();
             case "records" -> new AdminChecks(check).recordsAndOffsets();
+            case "newer" -> new GroupChecks(check).twoMembers(null);
             case "RangeAssignor", "RoundRobinAssignor", "StickyAssignor", "CooperativeStickyAssignor" ->
                     new GroupChecks(check).twoMembers(args[2]);
             case "commits" -> new GroupChecks(check).commits();

@@ -19,6 +19,9 @@ import org.apache.kafka.common.serialization.StringDeserializer;
 
 /** Members of classic groups: who holds what, who reads what, and what is committed. A group is named as its topic is. */
 class GroupChecks {
+    /** A name only newer clients know; older ones know no other protocol than the classic one. */
+    static final String PROTOCOL = "group.protocol";
+
     private static final int PARTITIONS = 4;
 
     private final Check check;
@@ -34,14 +37,18 @@ class GroupChecks {
         properties.put(ConsumerConfig.KEY_DESERIALIZER_CLASS_CONFIG, StringDeserializer.class.getName());
         properties.put(ConsumerConfig.VALUE_DESERIALIZER_CLASS_CONFIG, StringDeserializer.class.getName());
         properties.put(ConsumerConfig.AUTO_OFFSET_RESET_CONFIG, "earliest");
-        // A name only newer clients know; older ones know no other protocol.
-        properties.put("group.protocol", "classic");
+        properties.put(PROTOCOL, "classic");
         properties.put(ConsumerConfig.ENABLE_AUTO_COMMIT_CONFIG, false);
         properties.put(ConsumerConfig.SESSION_TIMEOUT_MS_CONFIG, 10_000);
         properties.put(ConsumerConfig.HEARTBEAT_INTERVAL_MS_CONFIG, 300);
         properties.put(ConsumerConfig.DEFAULT_API_TIMEOUT_MS_CONFIG, (int) Check.PATIENCE_MS);
         for (int i = 0; i < extra.length; i += 2) {
             properties.put(extra[i], extra[i + 1]);
+        }
+        if ("consumer".equals(properties.get(PROTOCOL))) {
+            // The broker sets these, and the client refuses to hear of them.
+            properties.remove(ConsumerConfig.SESSION_TIMEOUT_MS_CONFIG);
+            properties.remove(ConsumerConfig.HEARTBEAT_INTERVAL_MS_CONFIG);
         }
         return new KafkaConsumer<>(properties);
     }
@@ -70,7 +77,7 @@ class GroupChecks {
         check.createTopic(PARTITIONS);
         fill(PARTITIONS, 0, 10);
         Holdings holdings = new Holdings();
-        String strategy = "org.apache.kafka.clients.consumer." + assignor;
+        String strategy = assignor == null ? null : "org.apache.kafka.clients.consumer." + assignor;
         try (Member first = new Member(check, "the first", holdings, strategy)) {
             holdings.await("the first alone", () -> holdings.count("the first") == PARTITIONS && holdings.readOfEach(PARTITIONS, 10));
             try (Member second = new Member(check, "the second", holdings, strategy)) {

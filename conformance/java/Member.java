@@ -21,7 +21,10 @@ class Member implements AutoCloseable, ConsumerRebalanceListener {
     Member(Check check, String name, Holdings holdings, String assignor, Object... extra) {
         this.name = name;
         this.holdings = holdings;
-        Object[] strategy = {ConsumerConfig.PARTITION_ASSIGNMENT_STRATEGY_CONFIG, assignor};
+        // Without an assignor the broker assigns: the newer protocol.
+        Object[] strategy = assignor == null
+                ? new Object[] {GroupChecks.PROTOCOL, "consumer"}
+                : new Object[] {ConsumerConfig.PARTITION_ASSIGNMENT_STRATEGY_CONFIG, assignor};
         this.consumer = GroupChecks.consumer(check, Stream.concat(Arrays.stream(strategy), Arrays.stream(extra)).toArray());
         this.thread = new Thread(() -> consume(check.topic), name);
         thread.setDaemon(true);
