@@ -16,8 +16,9 @@ import uuid
 READY_SECONDS_MAX = 60
 STOP_SECONDS_MAX = 30
 
-# Every check forms groups of its own, each of which would wait three seconds for its first members.
-INITIAL_REBALANCE_DELAY = "group.initial.rebalance.delay.ms=500"
+# Every check forms groups of its own, each of which would wait three seconds for its first members; and
+# the messages of many carry times of long ago, for which retention would delete them under way.
+SETTINGS = ["group.initial.rebalance.delay.ms=500", "log.retention.ms=-1"]
 
 
 class BrokerFailed(Exception):
@@ -49,7 +50,7 @@ def kalda_broker(binary, directory, bootstrap=None):
     found = os.path.abspath(shutil.which(binary) or binary)
     bootstrap = bootstrap or f"127.0.0.1:{free_ports(1)[0]}"
     log_dir = pathlib.Path(directory) / "kalda-data"
-    overrides = [f"listeners=PLAINTEXT://{bootstrap}", f"log.dirs={log_dir}", INITIAL_REBALANCE_DELAY]
+    overrides = [f"listeners=PLAINTEXT://{bootstrap}", f"log.dirs={log_dir}", *SETTINGS]
     command = [found, "start", *(part for override in overrides for part in ("--override", override))]
     with started(command, directory, bootstrap) as process:
         yield Broker(bootstrap, log_dir, process.pid, another=functools.partial(kalda_broker, binary))
@@ -71,7 +72,7 @@ def apache_broker(jars, version, directory, bootstrap=None):
         "transaction.state.log.replication.factor=1\n"
         "transaction.state.log.min.isr=1\n"
         f"log.dirs={log_dir}\n"
-        f"{INITIAL_REBALANCE_DELAY}\n"
+        + "".join(f"{setting}\n" for setting in SETTINGS)
     )
     java = ["java", "-XX:+UseSerialGC", f"-Dlog4j2.configurationFile={jars / 'server.properties'}", "-cp", f"{jars / 'jars'}/*"]
     cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
