@@ -153,11 +153,7 @@ impl Admin {
     ///
     /// # Errors
     /// As the broker says; UNKNOWN_MEMBER_ID where the group has members.
-    pub async fn alter_group_offsets(
-        &self,
-        group: &str,
-        offsets: &CommittedOffsets,
-    ) -> Result<()> {
+    pub async fn alter_group_offsets(&self, group: &str, offsets: &CommittedOffsets) -> Result<()> {
         self.with_retries("offsetCommit", async || {
             let (_, connection) = coordinator::reach(&self.cluster, group).await?;
             group_offsets::commit(&connection, group, &Committer::outsider(), offsets).await
@@ -309,14 +305,15 @@ mod tests {
         let names: Vec<String> =
             group.members[0].assignment.iter().map(ToString::to_string).collect();
         assert_eq!(names, ["a-1", "t-0", "t-2"]);
-        assert!(describe(described(Bytes::new()), node()).unwrap().members[0].assignment.is_empty());
+        assert!(
+            describe(described(Bytes::new()), node()).unwrap().members[0].assignment.is_empty()
+        );
     }
 
     #[test]
     fn a_blob_that_does_not_decode_and_a_foreign_protocol_are_refused() {
         assert!(describe(described(Bytes::from_static(&[0, 1, 0xff])), node()).is_err());
-        let connect =
-            DescribedGroup { protocol_type: "connect".into(), ..described(Bytes::new()) };
+        let connect = DescribedGroup { protocol_type: "connect".into(), ..described(Bytes::new()) };
         let error = describe(connect, node()).unwrap_err();
         assert_eq!(error.to_string(), "GroupId g is not a consumer group (connect).");
     }
