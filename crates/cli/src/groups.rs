@@ -111,11 +111,12 @@ fn render(groups: &[GroupListing], filter: &Filter) -> Option<String> {
     if shown.is_empty() {
         return None;
     }
-    let widths = [width(15, shown.iter().map(|group| group.group_id.as_str())) + 10, 20, 20];
+    let widths = [width(20, shown.iter().map(|group| group.group_id.as_str())), 20, 20];
     let mut text = format!("{}\n", row(&widths, &["GROUP", "TYPE", "PROTOCOL"]));
     for group in shown {
         let cells = [group.group_id.as_str(), type_name(group), &group.protocol_type];
-        text.push_str(&format!("{}\n", row(&widths, &cells)));
+        // A blank follows the last column, but not that of the header, as in Kafka.
+        text.push_str(&format!("{} \n", row(&widths, &cells)));
     }
     Some(text)
 }
@@ -137,7 +138,7 @@ mod tests {
     fn groups_are_listed_by_type_and_protocol() {
         let groups = [group("c", "connect", "classic"), group("g", "consumer", "classic")];
         let expected = format!(
-            "{:<25} {:<20} {:<20}\n{:<25} {:<20} {:<20}\n",
+            "{:<20} {:<20} {:<20}\n{:<20} {:<20} {:<20} \n",
             "GROUP", "TYPE", "PROTOCOL", "g", "Classic", "consumer"
         );
         let consumers = Filter { of_consumers: true, ..Filter::default() };

@@ -103,7 +103,11 @@ pub(super) async fn offsets(
         results.insert((partition.topic.to_string(), partition.partition), error);
     }
     let first = overall.as_ref().or_else(|| results.values().flatten().next());
-    match headline(group, overall.as_ref(), first) {
+    // As in Kafka, a topic that is not there shows in the table only.
+    let refused = results.iter().filter(|((_, partition), _)| *partition >= 0);
+    let refused =
+        overall.as_ref().or_else(|| refused.filter_map(|(_, error)| error.as_ref()).next());
+    match headline(group, overall.as_ref(), refused) {
         Ok(line) => print_line(&line)?,
         Err(line) => print_error(output, &line)?,
     }
@@ -137,7 +141,7 @@ fn offsets_table(results: &BTreeMap<(String, i32), Option<Error>>) -> String {
     for ((topic, partition), error) in results {
         let partition = if *partition < 0 { "-".to_owned() } else { partition.to_string() };
         let status = match error {
-            Some(error) => format!("Error: {error}"),
+            Some(error) => format!("Error: {}: {error}", error.exception_name()),
             None => "Successful".to_owned(),
         };
         text.push_str(&format!("\n{}", row(&widths, &[topic, &partition, &status])));
@@ -176,7 +180,7 @@ These consumer groups were deleted successfully: 'g1'"
         let expected = "
 TOPIC           PARTITION  STATUS         \n\
 foo             0          Successful     \n\
-nope            -          Error: This server does not host this topic-partition.";
+nope            -          Error: org.apache.kafka.common.errors.UnknownTopicOrPartitionException: This server does not host this topic-partition.";
         assert_eq!(offsets_table(&results.into_iter().collect()), expected);
     }
 
