@@ -2,8 +2,8 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::{
-    broker_api_versions, cluster, configs, console_consumer, console_producer, delete_records,
-    dump_log, get_offsets, links, log_dirs, stop, storage, topics,
+    broker_api_versions, cluster, configs, console_consumer, console_producer, consumer_groups,
+    delete_records, dump_log, get_offsets, groups, links, log_dirs, stop, storage, topics,
 };
 
 /// How a tool was called.
@@ -24,6 +24,8 @@ pub(crate) enum Tool {
     Topics,
     ConsoleProducer,
     ConsoleConsumer,
+    ConsumerGroups,
+    Groups,
     DumpLog,
     Configs,
     GetOffsets,
@@ -54,6 +56,13 @@ const TOOLS: &[(Tool, &str, &[&str], &str)] = &[
         &["kafka-console-consumer"],
         "Print the records of a topic",
     ),
+    (
+        Tool::ConsumerGroups,
+        "consumer-groups",
+        &["kafka-consumer-groups"],
+        "List, describe, reset and delete consumer groups",
+    ),
+    (Tool::Groups, "groups", &["kafka-groups"], "List groups of every type"),
     (Tool::Configs, "configs", &["kafka-configs"], "Describe and change configs"),
     (Tool::GetOffsets, "get-offsets", &["kafka-get-offsets"], "Print offsets of partitions"),
     (Tool::DeleteRecords, "delete-records", &["kafka-delete-records"], "Delete old records"),
@@ -92,6 +101,8 @@ impl Tool {
             "TopicCommand" => Self::Topics,
             "ConsoleProducer" => Self::ConsoleProducer,
             "ConsoleConsumer" => Self::ConsoleConsumer,
+            "ConsumerGroupCommand" => Self::ConsumerGroups,
+            "GroupsCommand" => Self::Groups,
             "ConfigCommand" => Self::Configs,
             "DeleteRecordsCommand" => Self::DeleteRecords,
             "LogDirsCommand" => Self::LogDirs,
@@ -119,6 +130,8 @@ impl Tool {
             Self::Topics => topics::run(call),
             Self::ConsoleProducer => console_producer::run(call),
             Self::ConsoleConsumer => console_consumer::run(call),
+            Self::ConsumerGroups => consumer_groups::run(call),
+            Self::Groups => groups::run(call),
             Self::DumpLog => dump_log::run(call),
             Self::Configs => configs::run(call),
             Self::GetOffsets => get_offsets::run(call),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::cluster::Cluster;
-use crate::config::{ClientConfig, ConsumerConfig, ProducerConfig, Properties};
-use crate::{Admin, Consumer, Partitioner, Producer, Result};
+use crate::config::{ClientConfig, ConsumerConfig, GroupConfig, ProducerConfig, Properties};
+use crate::{Admin, Consumer, GroupConsumer, Partitioner, Producer, Result};
 
 /// Settings on their way to a [`Client`].
 #[derive(Clone, Debug, Default)]
@@ -89,5 +89,19 @@ impl Client {
     pub fn consumer(&self) -> Result<Consumer> {
         let (config, _) = ConsumerConfig::from_properties(&self.properties)?;
         Ok(Consumer::new(config, Arc::clone(&self.cluster)))
+    }
+
+    /// A consumer of these topics in the group `group.id`. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// A setting has a value that it cannot take, or there is no `group.id`.
+    pub fn group_consumer(
+        &self,
+        topics: impl IntoIterator<Item = String>,
+    ) -> Result<GroupConsumer> {
+        let (config, _) = ConsumerConfig::from_properties(&self.properties)?;
+        let group = GroupConfig::from_properties(&self.properties)?;
+        let cluster = Arc::clone(&self.cluster);
+        Ok(GroupConsumer::start(group, config, cluster, topics.into_iter().collect()))
     }
 }

@@ -1,16 +1,18 @@
 //! `console-consumer`: prints the records of a topic.
 //!
-//! It assigns itself the partitions it reads. Without `--partition` these are all that the topic has
-//! when it starts: a group would divide them and notice new ones, and groups come later.
+//! With `--group` it is a member of that group, which divides the partitions, notices new ones, and
+//! keeps how far was read. Otherwise it assigns itself the partitions it reads: without `--partition`
+//! all that the topics have when it starts.
 
 mod deserializer;
 mod formatter;
 mod options;
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
-use kalda_client::{Client, ConsumedRecord, Consumer, Error};
+use kalda_client::{Client, ConsumedRecord, Consumer, Error, GroupConsumer, Seek};
 use kalda_model::TopicPartition;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::timeout;
@@ -89,9 +91,13 @@ impl Run {
     async fn go(&mut self, client: &Client) -> Outcome {
         let mut signals = Signals::new()
             .map_err(|error| Failure::Message(format!("signals cannot be caught: {error}")))?;
-        let end = tokio::select! {
-            end = self.read(client) => end,
-            signal = signals.next() => Ok(End::Signal(signal)),
+        let end = if self.plan.in_group {
+            self.read_in_group(client, &mut signals).await
+        } else {
+            tokio::select! {
+                end = self.read(client) => end,
+                signal = signals.next() => Ok(End::Signal(signal)),
+            }
         };
         self.output.flush()?;
         match end {
@@ -138,6 +144,44 @@ impl Run {
         }
     }
 
+    /// Reads as a member of a group, and leaves it whatever the end was.
+    async fn read_in_group(&mut self, client: &Client, signals: &mut Signals) -> Outcome<End> {
+        if self.plan.max_messages == Some(0) {
+            return Ok(End::Enough);
+        }
+        let topics = match &self.plan.topics {
+            Topics::Named(topic) | Topics::Partition(topic, _) => vec![topic.clone()],
+            Topics::Matching(pattern) => matching(client, pattern).await?,
+        };
+        let mut consumer = client.group_consumer(topics)?;
+        let end = tokio::select! {
+            end = self.read_from(&mut consumer) => end,
+            signal = signals.next() => Ok(End::Signal(signal)),
+        };
+        let closed = consumer.close().await;
+        let end = end?;
+        closed?;
+        Ok(end)
+    }
+
+    async fn read_from(&mut self, consumer: &mut GroupConsumer) -> Outcome<End> {
+        let wait = self.plan.timeout.unwrap_or(POLL_WAIT);
+        loop {
+            let records = consumer.poll(wait).await?;
+            if records.is_empty() && self.plan.timeout.is_some() {
+                return Ok(End::TimedOut);
+            }
+            for (index, record) in records.iter().enumerate() {
+                self.print(record)?;
+                if self.plan.max_messages.is_some_and(|max| self.count >= max) {
+                    give_back(consumer, &records[index + 1..])?;
+                    return Ok(End::Enough);
+                }
+            }
+            self.output.flush()?;
+        }
+    }
+
     async fn partitions(
         &self,
         client: &Client,
@@ -149,13 +193,9 @@ impl Run {
             }
             Topics::Named(topic) => Ok(consumer.partitions_of(topic).await?),
             Topics::Matching(pattern) => {
-                let listed = client.admin().list_topics().await?;
                 let mut partitions = Vec::new();
-                for topic in TopicFilter::new(Some(pattern))?.select(&listed, false) {
+                for topic in matching(client, pattern).await? {
                     partitions.extend(consumer.partitions_of(&topic).await?);
-                }
-                if partitions.is_empty() {
-                    return Err(Failure::Message(format!("No topic matches {pattern}")));
                 }
                 Ok(partitions)
             }
@@ -175,6 +215,28 @@ impl Run {
             Err(message) => Err(Error::CorruptRecord(message).into()),
         }
     }
+}
+
+/// The topics that match; none is an error.
+async fn matching(client: &Client, pattern: &str) -> Outcome<Vec<String>> {
+    let listed = client.admin().list_topics().await?;
+    let topics = TopicFilter::new(Some(pattern))?.select(&listed, false);
+    if topics.is_empty() {
+        return Err(Failure::Message(format!("No topic matches {pattern}")));
+    }
+    Ok(topics)
+}
+
+/// Lets the group read on with the records that were fetched and not printed.
+fn give_back(consumer: &mut GroupConsumer, unread: &[ConsumedRecord]) -> Outcome {
+    let mut firsts = BTreeMap::new();
+    for record in unread {
+        firsts.entry(&record.partition).or_insert(record.offset);
+    }
+    for (partition, first) in firsts {
+        consumer.seek(partition, Seek::Offset(first.0))?;
+    }
+    Ok(())
 }
 
 /// The two lines that Kafka logs when reading ends early.

@@ -64,7 +64,7 @@ pub(super) const GRAMMAR: Grammar = Grammar {
         (
             "group",
             Arg::Text("consumer group id"),
-            "The consumer group; groups are not there yet.",
+            "The consumer group: partitions are shared with its other members, and reading goes on where it ended.",
             Show::Yes,
         ),
         (
@@ -134,6 +134,8 @@ pub(super) enum Topics {
 pub(super) struct Plan {
     pub(super) topics: Topics,
     pub(super) seek: Seek,
+    /// Whether it is done as a member of a group.
+    pub(super) in_group: bool,
     pub(super) max_messages: Option<u64>,
     pub(super) timeout: Option<Duration>,
     pub(super) skips_errors: bool,
@@ -158,6 +160,7 @@ impl Plan {
         Ok(Self {
             topics,
             seek: seek(parsed)?,
+            in_group: parsed.has("group"),
             // As in Kafka, a negative number is no limit.
             max_messages: max.and_then(|max| u64::try_from(max).ok()),
             timeout: timeout.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis),
@@ -175,10 +178,6 @@ fn check_combinations(parsed: &Parsed) -> Outcome {
         "Options from-beginning and offset cannot be specified together."
     } else if parsed.has("group") && parsed.has("partition") {
         "Options group and partition cannot be specified together."
-    } else if parsed.has("group") {
-        return Err(Failure::usage(
-            "Consumer groups are not there yet: leave --group out to read all partitions, or use --partition.",
-        ));
     } else {
         return Ok(());
     };
@@ -213,6 +212,15 @@ pub(super) fn consumer_properties(parsed: &Parsed, plan: &Plan) -> Outcome<Prope
             )));
         }
         properties.set("auto.offset.reset", "earliest");
+    }
+    if let Some(group) = parsed.value("group")? {
+        let also = properties.get("group.id").filter(|also| *also != group);
+        if let Some(also) = also {
+            return Err(GRAMMAR.usage(format!(
+                "The group ids provided in different places (directly using '--group', via '--consumer-property', or via '--consumer.config') do not match. Detected group ids: '{group}', '{also}'"
+            )));
+        }
+        properties.set("group.id", group);
     }
     if let Some(level) = parsed.value("isolation-level")? {
         properties.set("isolation.level", level);
@@ -278,9 +286,6 @@ mod tests {
         ] {
             assert_eq!(plan(line), Err(text.to_owned()), "{line}");
         }
-        assert!(
-            plan("--bootstrap-server s --topic t --group g").unwrap_err().contains("not there yet")
-        );
     }
 
     #[test]
@@ -297,5 +302,7 @@ mod tests {
         assert_eq!(seeds.timeout, Some(Duration::from_secs(1)));
         let all = plan("--bootstrap-server s --whitelist a.* --max-messages -1").unwrap();
         assert_eq!((all.topics, all.max_messages), (Topics::Matching("a.*".to_owned()), None));
+        let grouped = plan("--bootstrap-server s --topic t --group g --from-beginning").unwrap();
+        assert!(grouped.in_group && !seeds.in_group);
     }
 }

@@ -4,6 +4,7 @@
 
 mod configs;
 mod describe;
+mod groups;
 mod partitions;
 mod topics;
 
@@ -17,6 +18,7 @@ use crate::{Error, Result};
 
 pub use configs::{AlterOp, ConfigChange, ConfigEntry, ConfigResource, ConfigSource, ResourceType};
 pub use describe::{BrokerVersions, ClusterDescription, LogDir, LogDirReplica};
+pub use groups::{GroupDescription, GroupListing, GroupMember};
 pub use partitions::{ProducerState, Reassignment};
 pub use topics::{NewTopic, PartitionDescription, TopicDescription, TopicListing, TopicRef};
 

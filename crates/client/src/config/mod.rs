@@ -3,6 +3,7 @@
 //! Read by the builder and by the tools. A wrong value is an error with Kafka's text; an unknown
 //! key is only reported.
 
+mod group;
 mod properties;
 mod reader;
 
@@ -10,6 +11,7 @@ use std::fmt;
 
 use kalda_records::Compression;
 
+pub use group::GroupConfig;
 pub use properties::Properties;
 pub(crate) use reader::Reader;
 

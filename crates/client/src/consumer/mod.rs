@@ -1,9 +1,11 @@
 //! The consumer: assigned partitions, their positions, and records as they are fetched.
 //!
-//! The caller assigns, seeks and polls; there are no groups here yet. Nothing runs between polls
-//! but requests on the wire, and those are aborted when the consumer is dropped.
+//! The caller assigns, seeks and polls; what a group assigns is polled through [`GroupConsumer`].
+//! Nothing runs between polls but requests on the wire, and those are aborted when the consumer is
+//! dropped.
 
 mod fetcher;
+pub(crate) mod group;
 mod position;
 mod records;
 
@@ -25,6 +27,8 @@ use fetcher::Fetch;
 use position::{Assigned, Position};
 use records::Fetched;
 
+pub use group::GroupConsumer;
+pub use group::assignor::Assignor;
 pub use records::ConsumedRecord;
 
 /// Where to read on.
