@@ -15,7 +15,7 @@ use kalda_protocol::messages::txn_offset_commit::TxnOffsetCommitRequest;
 
 use crate::classic::{
     CommitKind, GroupState, Membership, describe_dead, group_exceeds_names, heartbeat_answer,
-    join_error, leave_error, listed, sync_error,
+    join_error, leave_group_that_is_not_there, listed, sync_error,
 };
 use crate::decision::{Context, Decision, Token};
 use crate::offsets;
@@ -141,17 +141,15 @@ impl GroupShard {
         cx: &Context<'_>,
     ) -> Decision {
         let id = request.group_id.clone();
+        if !self.groups.contains_key(&id) {
+            let answer = leave_group_that_is_not_there(request, caller.api_version);
+            return self.reply(token, GroupResponse::Leave(answer), cx);
+        }
         let step = self.with_group(&id, cx, |group, turn| {
             let answer = group.on_leave(caller.api_version, request, turn);
             turn.answer(token, GroupResponse::Leave(answer));
         });
-        match step {
-            Some(((), decision)) => decision,
-            None => {
-                let answer = leave_error(missing_group(&id));
-                self.reply(token, GroupResponse::Leave(answer), cx)
-            }
-        }
+        step.map(|((), decision)| decision).unwrap_or_default()
     }
 
     fn commit(

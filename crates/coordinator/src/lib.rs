@@ -14,6 +14,8 @@ mod records;
 mod request;
 mod settings;
 mod shard;
+#[cfg(test)]
+mod tests;
 
 pub use decision::{Context, CoordinatorRecord, Decision, Token};
 pub use partitioner::partition_for;

@@ -12,7 +12,8 @@ use kalda_protocol::{DecodeError, Message};
 
 use crate::decision::CoordinatorRecord;
 
-/// The longest name in a record: its length is an `i16`. Names are held to it where they enter.
+/// The longest string that the protocol lets in, and that a record can hold. Names that are put
+/// together from others are held to it where these enter.
 pub(crate) const NAME_BYTES_MAX: usize = i16::MAX as usize;
 
 /// Kafka 4.1 writes this one, so that older brokers can still read it.
@@ -31,8 +32,6 @@ pub enum ReplayError {
     Key(DecodeError),
     #[error("the value of the record of group {group} does not decode: {error}")]
     Value { group: String, error: DecodeError },
-    #[error("group {group} holds a name of more than {NAME_BYTES_MAX} bytes")]
-    NameTooLong { group: String },
 }
 
 /// A record that matters to this coordinator.
@@ -71,9 +70,6 @@ pub(crate) fn decode(record: &CoordinatorRecord) -> Result<Replayed, ReplayError
         }
         Ok(GroupKey::GroupMetadata(key)) => {
             let value = decode_value(&key.group, record.value.as_ref())?;
-            if !value.as_ref().is_none_or(group_metadata_fits) {
-                return Err(ReplayError::NameTooLong { group: key.group });
-            }
             Ok(Replayed::Group { group: key.group, value })
         }
         Ok(_) | Err(DecodeError::UnknownRecordType { .. }) => Ok(Replayed::Skipped),
@@ -121,17 +117,59 @@ fn decode_value<V: Message>(group: &str, value: Option<&Bytes>) -> Result<Option
         .map_err(|error| ReplayError::Value { group: group.to_owned(), error })
 }
 
-/// Whether the group can be written again: flexible versions hold longer names than we write.
-fn group_metadata_fits(value: &GroupMetadataValue) -> bool {
-    let fits = |name: &str| name.len() <= NAME_BYTES_MAX;
-    let optional = |name: &Option<String>| name.as_deref().is_none_or(fits);
-    fits(&value.protocol_type)
-        && optional(&value.protocol)
-        && optional(&value.leader)
-        && value.members.iter().all(|member| {
-            fits(&member.member_id)
-                && optional(&member.group_instance_id)
-                && fits(&member.client_id)
-                && fits(&member.client_host)
-        })
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_log(key: &[u8], value: Option<&[u8]>) -> Result<Replayed, ReplayError> {
+        let value = value.map(Bytes::copy_from_slice);
+        decode(&CoordinatorRecord { key: Bytes::copy_from_slice(key), value })
+    }
+
+    #[test]
+    fn offsets_are_written_as_kafka_4_1_writes_them() {
+        let key = OffsetCommitKey { group: "g".to_owned(), topic: "logs".to_owned(), partition: 3 };
+        let value = OffsetCommitValue {
+            offset: 258,
+            leader_epoch: 7,
+            metadata: "m".to_owned(),
+            commit_timestamp: 9,
+            ..OffsetCommitValue::default()
+        };
+        let record = offset_record(&key, &value);
+        assert_eq!(&record.key[..], b"\0\x01\0\x01g\0\x04logs\0\0\0\x03");
+        assert_eq!(
+            record.value.as_deref(),
+            Some(&b"\0\x04\0\0\0\0\0\0\x01\x02\0\0\0\x07\x02m\0\0\0\0\0\0\0\x09\0"[..])
+        );
+        let expiring = OffsetCommitValue { expire_timestamp: 10, ..value };
+        let record = offset_record(&key, &expiring);
+        assert_eq!(
+            record.value.as_deref(),
+            Some(&b"\0\x01\0\0\0\0\0\0\x01\x02\0\x01m\0\0\0\0\0\0\0\x09\0\0\0\0\0\0\0\x0a"[..])
+        );
+    }
+
+    #[test]
+    fn the_oldest_form_of_an_offset_is_read() {
+        let value = b"\0\0\0\0\0\0\0\0\0\x05\0\x01m\0\0\0\0\0\0\0\x09";
+        let read = from_log(b"\0\0\0\x01g\0\x01t\0\0\0\0", Some(value)).unwrap();
+        let Replayed::Offset { key, value: Some(value) } = read else { panic!("{read:?}") };
+        assert_eq!((key.group.as_str(), key.topic.as_str(), key.partition), ("g", "t", 0));
+        assert_eq!((value.offset, value.leader_epoch, value.expire_timestamp), (5, -1, -1));
+    }
+
+    #[test]
+    fn other_types_are_skipped_and_damage_is_not() {
+        assert!(matches!(from_log(b"\0\x63whatever", Some(b"x")), Ok(Replayed::Skipped)));
+        // A key of two bytes too few, one of a byte too many, and none at all.
+        for key in [&b"\0\x02\0\x03g"[..], b"\0\x02\0\x01g!", b""] {
+            assert!(matches!(from_log(key, None), Err(ReplayError::Key(_))), "{key:?}");
+        }
+        // Values of an unknown version, and of a version without a body.
+        for value in [&b"\0\x63"[..], b"\0\x03", b"\xff\xff", b""] {
+            let read = from_log(b"\0\x02\0\x01g", Some(value));
+            assert!(matches!(read, Err(ReplayError::Value { .. })), "{value:?}");
+        }
+    }
 }

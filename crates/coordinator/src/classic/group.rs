@@ -135,6 +135,37 @@ impl ClassicGroup {
         self.state == GroupState::Empty && self.pending_joins.is_empty()
     }
 
+    #[cfg(test)]
+    pub(crate) fn member_ids(&self) -> impl Iterator<Item = &str> {
+        self.members.keys().chain(self.pending_joins.keys()).map(String::as_str)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn generation(&self) -> i32 {
+        self.generation
+    }
+
+    /// What holds between any two events.
+    #[cfg(test)]
+    pub(crate) fn assert_consistent(&self) {
+        let known = |id: &String| self.members.contains_key(id);
+        assert!(self.leader.as_ref().is_none_or(known), "the leader is a member");
+        assert!(self.pending_syncs.iter().all(known), "who owes a sync is a member");
+        assert!(self.static_members.values().all(known), "an instance is a member");
+        assert_eq!(self.state == GroupState::Empty, self.members.is_empty() && !self.is_joining());
+        assert_eq!(self.join_timer.is_some(), self.is_joining(), "a join phase ends");
+        for member in self.members.values() {
+            assert!(member.waiting_join.is_none() || self.is_joining(), "joins are answered");
+            let syncing = self.state == GroupState::CompletingRebalance;
+            assert!(member.waiting_sync.is_none() || syncing, "syncs are answered");
+        }
+    }
+
+    #[cfg(test)]
+    fn is_joining(&self) -> bool {
+        self.state == GroupState::PreparingRebalance
+    }
+
     /// Whether no generation was ever formed, so that there is nothing to remember.
     pub(crate) fn has_no_history(&self) -> bool {
         self.generation == 0

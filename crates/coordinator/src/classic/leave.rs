@@ -11,8 +11,27 @@ use crate::decision::Turn;
 /// The first version that names several members, and answers for each.
 const BATCH_SINCE: i16 = 3;
 
-/// An answer that refuses for all members at once.
-pub(crate) fn leave_error(error: ErrorCode) -> LeaveGroupResponse {
+/// The answer where there is no such group: each of its members is unknown.
+pub(crate) fn leave_group_that_is_not_there(
+    request: LeaveGroupRequest,
+    api_version: i16,
+) -> LeaveGroupResponse {
+    if request.group_id.is_empty() {
+        return leave_error(ErrorCode::InvalidGroupId);
+    }
+    if api_version < BATCH_SINCE {
+        return leave_error(ErrorCode::UnknownMemberId);
+    }
+    let unknown = |identity: MemberIdentity| MemberResponse {
+        member_id: identity.member_id,
+        group_instance_id: identity.group_instance_id,
+        error_code: ErrorCode::UnknownMemberId.code(),
+    };
+    let members = request.members.into_iter().map(unknown).collect();
+    LeaveGroupResponse { members, ..LeaveGroupResponse::default() }
+}
+
+fn leave_error(error: ErrorCode) -> LeaveGroupResponse {
     LeaveGroupResponse { error_code: error.code(), ..LeaveGroupResponse::default() }
 }
 

@@ -19,5 +19,5 @@ pub(crate) use describe::{describe_dead, listed};
 pub(crate) use group::{ClassicGroup, CommitKind, GroupState, Membership};
 pub(crate) use heartbeat::heartbeat_answer;
 pub(crate) use join::{group_exceeds_names, join_error};
-pub(crate) use leave::leave_error;
+pub(crate) use leave::leave_group_that_is_not_there;
 pub(crate) use sync::sync_error;

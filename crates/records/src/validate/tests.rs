@@ -96,7 +96,12 @@ fn the_header_must_agree_with_itself() {
         let error = refused(forged(good(), at, &value.to_be_bytes()), &rules());
         assert!(matches!(error, BatchError::Count { .. }), "{at} {value}: {error}");
     }
+    // Only an idempotent producer's sequence means anything: others leave what they like there.
     let sequence = forged(good(), BASE_SEQUENCE_AT, &5i32.to_be_bytes());
+    assert!(validate(sequence, &rules()).is_ok());
+    let producer = Producer { id: ProducerId(7), epoch: ProducerEpoch(2), base_sequence: 0 };
+    let idempotent = three(BatchOptions { producer, ..BatchOptions::default() });
+    let sequence = forged(idempotent, BASE_SEQUENCE_AT, &(-1i32).to_be_bytes());
     assert!(matches!(refused(sequence, &rules()), BatchError::Sequence { .. }));
     let attributes = |bits: i16| forged(good(), ATTRIBUTES_AT, &bits.to_be_bytes());
     assert!(matches!(refused(attributes(0x20), &rules()), BatchError::ControlBatch));

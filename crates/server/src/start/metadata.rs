@@ -140,7 +140,8 @@ pub(super) fn host_partitions(
     }
     make_missing(broker, &hosted);
     if last == LastShutdown::Unclean {
-        // What was read and synced once need not be again, should the next end be a crash too.
+        // What was read and synced once need not be again, should the next end be a crash too. It
+        // also makes the directories durable that the last life made and had not synced.
         for directory in &broker.directories {
             housekeeping::write_checkpoints(directory)
                 .map_err(|error| unusable(directory.path(), &error))?;
@@ -162,6 +163,10 @@ fn host_one(
     if log.topic_id().is_some_and(|id| id != topic.id) {
         set_aside(broker, &one.directory, name, "is of no topic in the metadata")?;
         return Ok(None);
+    }
+    if log.topic_id().is_none() {
+        let written = log.set_topic_id(topic.id);
+        written.map_err(|error| unusable(one.directory.path(), &error))?;
     }
     report_recovery(name, &report);
     log.close_idle_files();

@@ -87,10 +87,10 @@ fn there_are_no_more_connections_than_allowed() {
 
 #[test]
 fn idle_connections_are_closed_and_those_that_wait_are_not() {
-    let rig = Rig::start(&[("connections.max.idle.ms", "300")]);
+    let rig = Rig::start(&[("connections.max.idle.ms", "1000")]);
     rig.client().create("t", 1, &[]);
     let mut waiting = rig.client();
-    let request = FetchRequest { max_wait_ms: 2000, min_bytes: 1, ..fetch_request("t", 0, 0) };
+    let request = FetchRequest { max_wait_ms: 3000, min_bytes: 1, ..fetch_request("t", 0, 0) };
     waiting.send(11, &request).unwrap();
     let mut idle = rig.client();
     assert!(hello(&mut idle));

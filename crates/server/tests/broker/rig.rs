@@ -1,5 +1,6 @@
 //! A broker under test, its directory, and the ways in which it comes back.
 
+use std::io;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -102,15 +103,25 @@ impl Rig {
     }
 }
 
+/// Copies what is there; what the broker removes in its own time meanwhile (a deleted partition) may
+/// be gone.
 fn copy_tree(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap() {
+    let is_gone = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+    let entries = match std::fs::read_dir(from) {
+        Err(error) if is_gone(&error) => return,
+        entries => entries.unwrap(),
+    };
+    for entry in entries {
         let entry = entry.unwrap();
         let to = to.join(entry.file_name());
         if entry.file_type().unwrap().is_dir() {
             std::fs::create_dir(&to).unwrap();
             copy_tree(&entry.path(), &to);
-        } else {
-            std::fs::copy(entry.path(), &to).unwrap();
+            continue;
+        }
+        match std::fs::copy(entry.path(), &to) {
+            Err(error) if is_gone(&error) => {}
+            copied => drop(copied.unwrap()),
         }
     }
 }

@@ -137,6 +137,22 @@ fn a_deleted_topic_is_gone_and_its_name_is_free_for_another() {
 }
 
 #[test]
+fn a_partition_of_which_a_crash_left_no_id_gets_it_again() {
+    let rig = Rig::start(&[]);
+    let mut client = rig.client();
+    client.create("t", 1, &[]);
+    client.produce_ok("t", 0, batch(["x"]));
+    let file = rig.path("a/t-0/partition.metadata");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, "").unwrap();
+    let rig = rig.restart_killed();
+    assert_eq!(rig.client().read_all("t", 0, 0).len(), 1);
+    let rig = rig.restart();
+    assert_eq!(rig.client().read_all("t", 0, 0).len(), 1);
+    assert_eq!(std::fs::read_to_string(rig.path("a/t-0/partition.metadata")).unwrap(), whole);
+}
+
+#[test]
 fn a_topic_with_the_longest_name_can_be_deleted() {
     let rig = Rig::start(&[]);
     let mut client = rig.client();

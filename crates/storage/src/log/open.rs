@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use kalda_env::Disk;
+use kalda_env::{Disk, DiskFile};
 use kalda_model::{Offset, TopicId};
 
 use crate::checkpoint::{read_epochs, read_partition_metadata, write_partition_metadata};
@@ -51,12 +51,7 @@ impl Log {
         let home = Self::home(disk, dir);
         let mut unsynced = Unsynced::of_new_directory(0);
         if let Some(id) = topic_id {
-            let path = dir.join(PARTITION_METADATA);
-            let file =
-                disk.open(&path, kalda_env::OpenMode::Create).map_err(StorageError::disk(&path))?;
-            file.write_all_at(write_partition_metadata(id).as_bytes(), 0)
-                .map_err(StorageError::disk(&path))?;
-            unsynced.on_files(vec![file], 0);
+            unsynced.on_files(vec![write_topic_id(&home, id)?], 0);
         }
         let segments = vec![Segment::create(&home, 0, now_ms)?];
         Ok(Self {
@@ -75,6 +70,19 @@ impl Log {
             closed_at: None,
             is_gone: Arc::default(),
         })
+    }
+
+    /// Writes down whose partition it is, where a crash left `partition.metadata` out. Durable with
+    /// the next flush.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn set_topic_id(&mut self, id: TopicId) -> Result<(), StorageError> {
+        let file = write_topic_id(&self.home, id)?;
+        self.unsynced.on_files(vec![file], self.log_end);
+        self.closed_at = None;
+        self.topic_id = Some(id);
+        Ok(())
     }
 
     /// Opens a partition's directory. After a clean shutdown that is a listing and a look at the
@@ -233,6 +241,17 @@ fn topic_id(home: &Home, is_there: bool) -> Result<Option<TopicId>, StorageError
             Err(StorageError::corrupt(home.dir.join(PARTITION_METADATA), error.to_string()))
         }
     }
+}
+
+fn write_topic_id(home: &Home, id: TopicId) -> Result<Arc<dyn DiskFile>, StorageError> {
+    let path = home.dir.join(PARTITION_METADATA);
+    let open = home.disk.open(&path, kalda_env::OpenMode::Create);
+    let file = open.map_err(StorageError::disk(&path))?;
+    let text = write_partition_metadata(id);
+    let written =
+        file.write_all_at(text.as_bytes(), 0).and_then(|()| file.set_len(text.len() as u64));
+    written.map_err(StorageError::disk(&path))?;
+    Ok(file)
 }
 
 fn epochs(home: &Home, is_there: bool) -> Result<EpochCache, StorageError> {
