@@ -105,8 +105,10 @@ class AdminChecks {
     void configs() throws Exception {
         check.createTopic(1);
         try (Admin admin = check.admin()) {
-            Check.expectEqual("604800000", describe(admin).get("retention.ms").value(), "retention.ms");
-            Check.expect(describe(admin).get("retention.ms").isDefault(), "an untouched config is not called default");
+            Check.expectEqual("86400000", describe(admin).get("delete.retention.ms").value(), "delete.retention.ms");
+            Check.expect(describe(admin).get("delete.retention.ms").isDefault(), "an untouched config is not called default");
+            Check.expectEqual(ConfigEntry.ConfigSource.DEFAULT_CONFIG, describe(admin).get("delete.retention.ms").source(), "its source");
+            String untouched = describe(admin).get("retention.ms").value();
             alter(admin, AlterConfigOp.OpType.SET, "retention.ms", "5000").get();
             await(admin, "retention.ms", "5000");
             ConfigEntry entry = describe(admin).get("retention.ms");
@@ -121,7 +123,7 @@ class AdminChecks {
             await(admin, "cleanup.policy", "delete");
             refused(InvalidConfigurationException.class, alter(admin, AlterConfigOp.OpType.SET, "retention.ms", "abc"));
             refused(InvalidConfigurationException.class, alter(admin, AlterConfigOp.OpType.SET, "no.such.key", "1"));
-            replaceAll(admin);
+            replaceAll(admin, untouched);
             expectBrokerConfigs(admin);
         }
     }
@@ -143,7 +145,7 @@ class AdminChecks {
     }
 
     /** AlterConfigs, which drops every override it does not name; newer clients no longer have it. */
-    private void replaceAll(Admin admin) throws Exception {
+    private void replaceAll(Admin admin, String untouched) throws Exception {
         java.lang.reflect.Method method;
         try {
             method = Admin.class.getMethod("alterConfigs", Map.class);
@@ -154,7 +156,7 @@ class AdminChecks {
         Object result = method.invoke(admin, Map.of(resource, replacement));
         ((KafkaFuture<?>) result.getClass().getMethod("all").invoke(result)).get();
         await(admin, "flush.messages", "7");
-        Check.expectEqual("604800000", describe(admin).get("retention.ms").value(), "retention.ms after a full replacement");
+        Check.expectEqual(untouched, describe(admin).get("retention.ms").value(), "retention.ms after a full replacement");
     }
 
     private static void expectBrokerConfigs(Admin admin) throws Exception {

@@ -74,7 +74,7 @@ class Member:
 
     def revoked(self, consumer, partitions):
         self.rebalances.append("revoked")
-        if self.read:
+        if self.positions():
             consumer.commit(offsets=self.positions(), asynchronous=False)
         self.give(partitions)
 
@@ -214,7 +214,8 @@ def check_killed(bootstrap, topic):
         other.wait()
     member.consumer.close()
     for partition in range(2):
-        expect(member.read[partition] == list(range(10)), f"of partition {partition} were read {member.read[partition]}")
+        told = f"of partition {partition} were read {member.read[partition]}; the callbacks were {member.rebalances}"
+        expect(member.read[partition] == list(range(10)), told)
 
 
 def check_victim(bootstrap, topic):

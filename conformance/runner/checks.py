@@ -9,6 +9,7 @@ SARAMA = ["1.29.0", "1.40.1", "1.61.1"]
 KAFKA_GO = ["0.4.25", "0.4.47", "0.4.51"]
 CONFLUENT_KAFKA = "2.16.1"
 KAFKA_PYTHON = ["2.0.2", "3.0.12"]
+AIOKAFKA = "0.14.0"
 KAFKAJS = "2.2.4"
 
 
@@ -22,6 +23,7 @@ def all_checks():
         *kcat_client.checks(),
         *python_clients.confluent(CONFLUENT_KAFKA),
         *python_clients.kafka_python(KAFKA_PYTHON),
+        *python_clients.aiokafka(AIOKAFKA),
         *node_clients.checks(KAFKAJS),
         *hostile_frames.checks(),
     ]

@@ -1,4 +1,4 @@
-"""Checks of the Python clients: confluent-kafka (librdkafka) and kafka-python."""
+"""Checks of the Python clients: confluent-kafka (librdkafka), kafka-python and aiokafka."""
 import contextlib
 import subprocess
 import tempfile
@@ -33,6 +33,11 @@ KAFKA_PYTHON_GROUP_CHECKS = {
     "admin": "admin: list, describe and offsets of groups",
 }
 
+AIOKAFKA_CHECKS = {
+    "group": "group: commit, automatic commits, restart",
+    "two": "group of two members",
+}
+
 
 def confluent(version):
     for name, what in CONFLUENT_CHECKS.items():
@@ -48,6 +53,11 @@ def kafka_python(versions):
             yield python_check("kafka-python", version, "kafka_python.py", name, what)
         for name, what in KAFKA_PYTHON_GROUP_CHECKS.items():
             yield python_check("kafka-python", version, "kafka_python_groups.py", name, what)
+
+
+def aiokafka(version):
+    for name, what in AIOKAFKA_CHECKS.items():
+        yield python_check("aiokafka", version, "aiokafka_groups.py", name, what)
 
 
 def python_check(package, version, script, name, what):
