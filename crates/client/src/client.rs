@@ -101,7 +101,7 @@ impl Client {
     ) -> Result<GroupConsumer> {
         let (config, _) = ConsumerConfig::from_properties(&self.properties)?;
         let group = GroupConfig::from_properties(&self.properties)?;
-        let cluster = Arc::clone(&self.cluster);
-        Ok(GroupConsumer::start(group, config, cluster, topics.into_iter().collect()))
+        let topics = topics.into_iter().collect();
+        Ok(GroupConsumer::start(group, config, Arc::clone(&self.cluster), topics))
     }
 }

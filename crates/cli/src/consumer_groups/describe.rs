@@ -146,8 +146,13 @@ pub(super) fn members(group: &GroupDescription, columns: Width) -> Section {
     let has_instances = group.members.iter().any(|member| member.instance_id.is_some());
     let column =
         |least, pick: fn(&GroupMember) -> &str| width(least, group.members.iter().map(pick));
-    let assignments: Vec<String> =
-        group.members.iter().map(|member| assignment_text(&member.assignment)).collect();
+    let texts = |pick: fn(&GroupMember) -> &[TopicPartition]| -> Vec<String> {
+        group.members.iter().map(|member| assignment_text(pick(member))).collect()
+    };
+    let assignments = texts(|member| &member.assignment);
+    let targets = texts(|member| &member.target_assignment);
+    let has = |upgraded| group.members.iter().any(|member| member.is_upgraded == Some(upgraded));
+    let is_migrating = has(true) && has(false);
     let mut widths = vec![
         width(15, std::iter::once(group.group_id.as_str()).filter(|_| !group.members.is_empty())),
         column(15, |member| &member.member_id),
@@ -161,32 +166,45 @@ pub(super) fn members(group: &GroupDescription, columns: Width) -> Section {
     widths.push(15);
     widths.push(width(20, assignments.iter().map(String::as_str)));
     widths.push(15);
-    widths.push(20);
-    let line = |cells: [&str; 6], more: [&str; 4]| {
+    widths.push(width(20, targets.iter().map(String::as_str)));
+    let line = |cells: [&str; 6], more: [&str; 5]| {
         let [group, member, instance, host, client, count] = cells;
         let mut cells = vec![group, member];
         cells.extend(has_instances.then_some(instance));
         cells.extend([host, client, count]);
+        let mut fits = cells.len();
         match columns {
-            Width::Verbose => cells.extend(more),
+            Width::Verbose => {
+                let count = if is_migrating { 5 } else { 4 };
+                cells.extend(&more[..count]);
+                fits += count;
+            }
             // What follows the last column is a blank, as in Kafka.
             Width::Usual => cells.push(""),
         }
-        let fits = if columns == Width::Usual { cells.len() - 1 } else { cells.len() };
-        format!("{}\n", row(&widths[..fits], &cells))
+        format!("{}\n", row(&widths[..fits.min(widths.len())], &cells))
     };
     let header = ["GROUP", "CONSUMER-ID", "GROUP-INSTANCE-ID", "HOST", "CLIENT-ID", "#PARTITIONS"];
-    let more = ["CURRENT-EPOCH", "CURRENT-ASSIGNMENT", "TARGET-EPOCH", "TARGET-ASSIGNMENT"];
+    let more =
+        ["CURRENT-EPOCH", "CURRENT-ASSIGNMENT", "TARGET-EPOCH", "TARGET-ASSIGNMENT", "UPGRADED"];
     section.table = format!("\n{}", line(header, more));
-    for (member, assignment) in group.members.iter().zip(&assignments) {
+    // A classic group has no epochs and no target.
+    let target_epoch = number(group.epochs.map(|epochs| epochs.target_assignment));
+    for ((member, assignment), target) in group.members.iter().zip(&assignments).zip(&targets) {
         let count = member.assignment.len().to_string();
         let instance = member.instance_id.as_deref().unwrap_or_default();
         let cells =
             [&group.group_id, &member.member_id, instance, &member.host, &member.client_id, &count];
-        // A classic group has no epochs and no target.
-        section.table.push_str(&line(cells, [MISSING, assignment, MISSING, MISSING]));
+        let epoch = number(member.epoch);
+        let upgraded = member.is_upgraded.map_or(MISSING.to_owned(), |is| is.to_string());
+        let more = [epoch.as_str(), assignment, &target_epoch, target, &upgraded];
+        section.table.push_str(&line(cells, more));
     }
     section
+}
+
+fn number(value: Option<i32>) -> String {
+    value.map_or_else(|| MISSING.to_owned(), |value| value.to_string())
 }
 
 /// `foo:0,1;bar:2`, by topic.
@@ -236,7 +254,11 @@ pub(super) fn state(group: &GroupDescription, columns: Width) -> Section {
     let cells = [group.group_id.as_str(), &coordinator, strategy, &group.state];
     let count = group.members.len().to_string();
     section.table = line(header, epochs, "#MEMBERS");
-    section.table.push_str(&line(cells, [MISSING, MISSING], &count));
+    let epochs = [
+        number(group.epochs.map(|epochs| epochs.group)),
+        number(group.epochs.map(|epochs| epochs.target_assignment)),
+    ];
+    section.table.push_str(&line(cells, [&epochs[0], &epochs[1]], &count));
     section.table.push('\n');
     section
 }

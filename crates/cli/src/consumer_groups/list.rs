@@ -31,20 +31,20 @@ pub(super) struct Listing {
 
 impl Listing {
     pub(super) fn from_options(parsed: &Parsed) -> Outcome<Self> {
-        let filter = |option: &str, what: &str, known: &'static [&'static str]| {
+        let filter = |option: &str, (what, all): (&str, &str), known: &'static [&'static str]| {
             if !parsed.has(option) {
                 return Ok(None);
             }
             let text = parsed.value(option)?.unwrap_or_default();
             let chosen = choose(text, known).ok_or_else(|| {
                 let valid = known.join(", ");
-                GRAMMAR.usage(format!("Invalid {what} list '{text}'. Valid {what} are: {valid}"))
+                GRAMMAR.usage(format!("Invalid {what} list '{text}'. Valid {all} are: {valid}"))
             });
             chosen.map(Some)
         };
         Ok(Self {
-            states: filter("state", "state", STATES)?,
-            types: filter("type", "types", TYPES)?,
+            states: filter("state", ("state", "states"), STATES)?,
+            types: filter("type", ("types", "types"), TYPES)?,
         })
     }
 

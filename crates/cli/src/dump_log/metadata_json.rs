@@ -72,6 +72,11 @@ pub(super) fn control(kind: ControlType, value: &[u8]) -> String {
     }
 }
 
+/// The JSON of the struct within an enum's variant, from its debug form.
+pub(super) fn variant(debug: &str) -> Value {
+    Reader::new(debug, i16::MAX).read_variant()
+}
+
 /// `RegisterBrokerRecord` as `REGISTER_BROKER_RECORD`.
 fn screaming(name: &str) -> String {
     let mut text = String::new();

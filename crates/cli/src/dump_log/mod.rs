@@ -3,6 +3,7 @@
 //! It only reads, and it reads a running broker's files as well. Lines are those of Kafka's
 //! `DumpLogSegments`.
 
+mod group_json;
 mod index;
 mod metadata_json;
 mod segment;
@@ -47,6 +48,12 @@ const GRAMMAR: Grammar = Grammar {
             "Accepted; batches are read whole. (default: 5242880)",
             Show::Yes,
         ),
+        (
+            "offsets-decoder",
+            Arg::None,
+            "Print the records of __consumer_offsets as JSON.",
+            Show::Yes,
+        ),
         ("print-data-log", Arg::None, "Print keys and values of records.", Show::Yes),
         (
             "skip-record-metadata",
@@ -60,7 +67,6 @@ const GRAMMAR: Grammar = Grammar {
             "Check an index against its segment without printing it.",
             Show::Yes,
         ),
-        ("offsets-decoder", Arg::None, "", Show::Old),
         ("transaction-log-decoder", Arg::None, "", Show::Old),
         ("remote-log-metadata-decoder", Arg::None, "", Show::Old),
         ("share-group-state-decoder", Arg::None, "", Show::Old),
@@ -74,9 +80,20 @@ const GRAMMAR: Grammar = Grammar {
 struct Depth {
     records: bool,
     contents: bool,
-    metadata_records: bool,
+    decoder: Decoder,
     skip_record_metadata: bool,
     bytes_max: u64,
+}
+
+/// As what contents are read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Decoder {
+    /// Texts.
+    Plain,
+    /// Records of the cluster metadata log.
+    Metadata,
+    /// Records of `__consumer_offsets`.
+    Offsets,
 }
 
 /// What is done with an index.
@@ -114,25 +131,28 @@ pub(crate) fn run(call: &Call) -> Outcome {
 }
 
 fn depth(parsed: &Parsed) -> Outcome<Depth> {
-    for decoder in [
-        "offsets-decoder",
-        "transaction-log-decoder",
-        "remote-log-metadata-decoder",
-        "share-group-state-decoder",
-    ] {
+    for decoder in
+        ["transaction-log-decoder", "remote-log-metadata-decoder", "share-group-state-decoder"]
+    {
         if parsed.has(decoder) {
             return Err(Failure::usage(format!(
                 "--{decoder} is not there yet; --print-data-log prints the records undecoded"
             )));
         }
     }
-    let metadata_records = parsed.has("cluster-metadata-decoder");
-    let contents = parsed.has("print-data-log") || metadata_records;
+    let decoder = if parsed.has("offsets-decoder") {
+        Decoder::Offsets
+    } else if parsed.has("cluster-metadata-decoder") {
+        Decoder::Metadata
+    } else {
+        Decoder::Plain
+    };
+    let contents = parsed.has("print-data-log") || decoder != Decoder::Plain;
     let bytes_max: Option<i32> = parsed.number("max-bytes")?;
     Ok(Depth {
         records: parsed.has("deep-iteration") || contents,
         contents,
-        metadata_records,
+        decoder,
         skip_record_metadata: parsed.has("skip-record-metadata"),
         bytes_max: bytes_max.and_then(|bytes| bytes.try_into().ok()).unwrap_or(i32::MAX as u64),
     })

@@ -10,7 +10,7 @@ use kalda_records::{
     RecordIter, RecordView, TimestampType, sequence_plus,
 };
 
-use super::{Depth, Findings, base_offset, metadata_json, unreadable};
+use super::{Decoder, Depth, Findings, base_offset, group_json, metadata_json, unreadable};
 use crate::failure::{Failure, Outcome};
 
 /// The most bytes that one batch may decompress to.
@@ -158,24 +158,34 @@ fn record_line(batch: &BatchView<'_>, record: &RecordView<'_>, depth: Depth) -> 
         line.extend(metadata(batch, record).into_bytes());
     }
     if depth.contents && !batch.is_control() {
-        if depth.metadata_records {
-            let value = record.value.unwrap_or_default();
-            line.extend(format!(" payload: {}", metadata_json::record(value)).into_bytes());
-        } else {
-            // Kafka marks the line of a record without metadata only if it has a key.
-            if line.is_empty() && record.key.is_some() {
-                line.push(b'|');
-            }
-            for (name, bytes) in [(" key: ", record.key), (" payload: ", record.value)] {
-                if let Some(bytes) = bytes {
-                    line.extend_from_slice(name.as_bytes());
-                    line.extend_from_slice(bytes);
-                }
-            }
-        }
+        write_contents(record, depth.decoder, &mut line);
     }
     line.push(b'\n');
     line
+}
+
+fn write_contents(record: &RecordView<'_>, decoder: Decoder, line: &mut Vec<u8>) {
+    let (key, payload) = match decoder {
+        Decoder::Plain => (record.key.map(<[u8]>::to_vec), record.value.map(<[u8]>::to_vec)),
+        Decoder::Metadata => {
+            let json = metadata_json::record(record.value.unwrap_or_default());
+            (None, Some(json.into_bytes()))
+        }
+        Decoder::Offsets => {
+            let (key, payload) = group_json::record(record);
+            (Some(key.into_bytes()), payload.map(String::into_bytes))
+        }
+    };
+    // Kafka marks the line of a record without metadata only if it has a key.
+    if line.is_empty() && key.is_some() {
+        line.push(b'|');
+    }
+    for (name, bytes) in [(" key: ", key), (" payload: ", payload)] {
+        if let Some(bytes) = bytes {
+            line.extend_from_slice(name.as_bytes());
+            line.extend(bytes);
+        }
+    }
 }
 
 fn metadata(batch: &BatchView<'_>, record: &RecordView<'_>) -> String {
@@ -252,7 +262,7 @@ mod tests {
     const CONTENTS: Depth = Depth {
         records: true,
         contents: true,
-        metadata_records: false,
+        decoder: Decoder::Plain,
         skip_record_metadata: false,
         bytes_max: i32::MAX as u64,
     };

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use kalda_model::TopicPartition;
+use kalda_protocol::messages::consumer_group_describe::{self, ConsumerGroupDescribeRequest};
 use kalda_protocol::messages::delete_groups::DeleteGroupsRequest;
 use kalda_protocol::messages::describe_groups::{
     DescribeGroupsRequest, DescribedGroup, DescribedGroupMember,
@@ -13,10 +14,12 @@ use kalda_protocol::messages::offset_delete::{
 };
 use kalda_protocol::stored::consumer_protocol::ConsumerProtocolAssignment;
 use kalda_protocol::stored::decode_versioned_lenient;
+use kalda_protocol::{ApiKey, ErrorCode};
 
 use super::Admin;
 use super::topics::incomplete;
 use crate::cluster::{AutoCreate, Node};
+use crate::connection::Connection;
 use crate::coordinator;
 use crate::group_offsets::{self, CommittedOffsets, Committer, Wanted, group_by_topic};
 use crate::{Error, Result};
@@ -59,8 +62,19 @@ pub struct GroupDescription {
     pub assignor: String,
     /// The broker that coordinates it.
     pub coordinator: Node,
+    /// Its epochs, in the new protocol (KIP-848).
+    pub epochs: Option<GroupEpochs>,
     /// Its members.
     pub members: Vec<GroupMember>,
+}
+
+/// The epochs of a group of the new protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct GroupEpochs {
+    /// Counts changes of members and of what they want.
+    pub group: i32,
+    /// The group epoch for which partitions were last divided.
+    pub target_assignment: i32,
 }
 
 /// A member of a group.
@@ -76,6 +90,12 @@ pub struct GroupMember {
     pub host: String,
     /// The partitions that it was given.
     pub assignment: Vec<TopicPartition>,
+    /// The epoch that it has reached, in the new protocol.
+    pub epoch: Option<i32>,
+    /// The partitions that it is to have, in the new protocol.
+    pub target_assignment: Vec<TopicPartition>,
+    /// Whether it speaks the new protocol itself; `None` where the broker does not tell.
+    pub is_upgraded: Option<bool>,
 }
 
 impl Admin {
@@ -115,6 +135,9 @@ impl Admin {
             DescribeGroupsRequest { groups: vec![group.to_owned()], ..Default::default() };
         self.with_retries("describeGroups", async || {
             let (node, connection) = coordinator::reach(&self.cluster, group).await?;
+            if let Some(described) = ask_in_new_protocol(&connection, group).await? {
+                return Ok(from_new_protocol(described, node));
+            }
             let response = connection.call(&request).await?;
             let described = response.groups.into_iter().next().ok_or_else(incomplete)?;
             describe(described, node)
@@ -221,6 +244,69 @@ impl Admin {
     }
 }
 
+/// A group of the new protocol (KIP-848); `None` if it is not one, or the broker knows none.
+async fn ask_in_new_protocol(
+    connection: &Connection,
+    group: &str,
+) -> Result<Option<consumer_group_describe::DescribedGroup>> {
+    if connection.versions().pick(ApiKey::ConsumerGroupDescribe, i16::MAX).is_none() {
+        return Ok(None);
+    }
+    let group_ids = vec![group.to_owned()];
+    let request = ConsumerGroupDescribeRequest { group_ids, ..Default::default() };
+    let response = connection.call(&request).await?;
+    let mut described = response.groups.into_iter().next().ok_or_else(incomplete)?;
+    match Error::check(described.error_code, described.error_message.take()) {
+        Ok(()) => Ok(Some(described)),
+        Err(error) => match error.code() {
+            Some(ErrorCode::GroupIdNotFound | ErrorCode::UnsupportedVersion) => Ok(None),
+            _ => Err(error),
+        },
+    }
+}
+
+fn from_new_protocol(
+    group: consumer_group_describe::DescribedGroup,
+    coordinator: Node,
+) -> GroupDescription {
+    let partitions = |assignment: consumer_group_describe::Assignment| {
+        let topics = assignment.topic_partitions.into_iter();
+        let mut partitions: Vec<TopicPartition> = topics
+            .flat_map(|topic| {
+                let name: std::sync::Arc<str> = topic.topic_name.into();
+                let partition = move |index| TopicPartition::new(name.clone(), index);
+                topic.partitions.into_iter().map(partition)
+            })
+            .collect();
+        partitions.sort();
+        partitions
+    };
+    let members = group.members.into_iter().map(|member| GroupMember {
+        member_id: member.member_id,
+        instance_id: member.instance_id,
+        client_id: member.client_id,
+        host: member.client_host,
+        assignment: partitions(member.assignment),
+        epoch: Some(member.member_epoch),
+        target_assignment: partitions(member.target_assignment),
+        // 0 is a member of the classic protocol in a group of the new one (KIP-1099).
+        is_upgraded: (member.member_type >= 0).then_some(member.member_type == 1),
+    });
+    let mut members: Vec<GroupMember> = members.collect();
+    members.sort_by(|one, other| one.member_id.cmp(&other.member_id));
+    GroupDescription {
+        group_id: group.group_id,
+        state: group.group_state,
+        assignor: group.assignor_name,
+        coordinator,
+        epochs: Some(GroupEpochs {
+            group: group.group_epoch,
+            target_assignment: group.assignment_epoch,
+        }),
+        members,
+    }
+}
+
 fn describe(group: DescribedGroup, coordinator: Node) -> Result<GroupDescription> {
     Error::check(group.error_code, group.error_message)?;
     if !group.protocol_type.is_empty() && group.protocol_type != CONSUMER_PROTOCOL {
@@ -236,6 +322,7 @@ fn describe(group: DescribedGroup, coordinator: Node) -> Result<GroupDescription
         state: group.group_state,
         assignor: group.protocol_data,
         coordinator,
+        epochs: None,
         members,
     })
 }
@@ -257,6 +344,9 @@ fn member(member: DescribedGroupMember) -> Result<GroupMember> {
         client_id: member.client_id,
         host: member.client_host,
         assignment,
+        epoch: None,
+        target_assignment: Vec::new(),
+        is_upgraded: None,
     })
 }
 
@@ -316,6 +406,36 @@ mod tests {
         let connect = DescribedGroup { protocol_type: "connect".into(), ..described(Bytes::new()) };
         let error = describe(connect, node()).unwrap_err();
         assert_eq!(error.to_string(), "GroupId g is not a consumer group (connect).");
+    }
+
+    #[test]
+    fn groups_of_the_new_protocol_have_epochs_and_targets() {
+        use consumer_group_describe::{Assignment, Member, TopicPartitions};
+        let assignment = |partitions: &[i32]| {
+            let (topic_name, partitions) = ("t".to_owned(), partitions.to_vec());
+            let topic = TopicPartitions { topic_name, partitions, ..Default::default() };
+            Assignment { topic_partitions: vec![topic] }
+        };
+        let member = Member {
+            member_epoch: 3,
+            assignment: assignment(&[1]),
+            target_assignment: assignment(&[1, 0]),
+            member_type: 1,
+            ..Default::default()
+        };
+        let group = consumer_group_describe::DescribedGroup {
+            group_epoch: 4,
+            assignment_epoch: 4,
+            members: vec![member],
+            ..Default::default()
+        };
+        let described = from_new_protocol(group, node());
+        assert_eq!(described.epochs, Some(GroupEpochs { group: 4, target_assignment: 4 }));
+        let member = &described.members[0];
+        assert_eq!((member.epoch, member.is_upgraded), (Some(3), Some(true)));
+        assert_eq!(member.assignment, [TopicPartition::new("t", 1)]);
+        let target = [TopicPartition::new("t", 0), TopicPartition::new("t", 1)];
+        assert_eq!(member.target_assignment, target);
     }
 
     #[test]

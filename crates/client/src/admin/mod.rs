@@ -18,7 +18,7 @@ use crate::{Error, Result};
 
 pub use configs::{AlterOp, ConfigChange, ConfigEntry, ConfigResource, ConfigSource, ResourceType};
 pub use describe::{BrokerVersions, ClusterDescription, LogDir, LogDirReplica};
-pub use groups::{GroupDescription, GroupListing, GroupMember};
+pub use groups::{GroupDescription, GroupEpochs, GroupListing, GroupMember};
 pub use partitions::{ProducerState, Reassignment};
 pub use topics::{NewTopic, PartitionDescription, TopicDescription, TopicListing, TopicRef};
 

@@ -1,5 +1,6 @@
 //! Lines as Kafka 4.1 prints them.
 
+use kalda_client::admin::GroupEpochs;
 use kalda_client::{CommittedOffset, HostPort, Node};
 use kalda_model::BrokerId;
 
@@ -12,6 +13,7 @@ fn group(state: &str, members: Vec<GroupMember>) -> GroupDescription {
         state: state.to_owned(),
         assignor: if members.is_empty() { String::new() } else { "range".to_owned() },
         coordinator: Node { id: BrokerId(1), address, rack: None },
+        epochs: None,
         members,
     }
 }
@@ -23,6 +25,9 @@ fn member(id: &str, instance: Option<&str>, partitions: &[(&str, i32)]) -> Group
         client_id: "console-consumer".to_owned(),
         host: "/127.0.0.1".to_owned(),
         assignment: partitions.iter().map(|(t, p)| TopicPartition::new(*t, *p)).collect(),
+        epoch: None,
+        target_assignment: Vec::new(),
+        is_upgraded: None,
     }
 }
 
@@ -100,6 +105,29 @@ GROUP           CONSUMER-ID     GROUP-INSTANCE-ID HOST            CLIENT-ID     
 g1              m               i                 /127.0.0.1      console-consumer 3               -               bar:0;foo:0,1        -               -                   \n\
 g1              n                                 /127.0.0.1      console-consumer 0               -               -                    -               -                   \n"
     );
+}
+
+#[test]
+fn a_group_on_its_way_to_the_new_protocol_says_who_has_arrived() {
+    let mut new = member("m", None, &[("bar", 0)]);
+    new.epoch = Some(3);
+    new.target_assignment = vec![TopicPartition::new("bar", 0)];
+    new.is_upgraded = Some(true);
+    let mut old = member("n", None, &[]);
+    old.epoch = Some(2);
+    old.is_upgraded = Some(false);
+    let mut group = group("Reconciling", vec![new, old]);
+    group.epochs = Some(GroupEpochs { group: 4, target_assignment: 4 });
+    let section = members(&group, Width::Verbose);
+    assert_eq!(
+        section.table,
+        "
+GROUP           CONSUMER-ID     HOST            CLIENT-ID        #PARTITIONS     CURRENT-EPOCH   CURRENT-ASSIGNMENT   TARGET-EPOCH    TARGET-ASSIGNMENT    UPGRADED
+g1              m               /127.0.0.1      console-consumer 1               3               bar:0                4               bar:0                true
+g1              n               /127.0.0.1      console-consumer 0               2               -                    4               -                    false
+"
+    );
+    assert!(state(&group, Width::Verbose).table.contains(" 4               4 "));
 }
 
 #[test]

@@ -39,6 +39,8 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub struct GroupConsumer {
     group: GroupConfig,
+    /// The ways to the coordinator, apart from those of the records: a heartbeat or a commit must
+    /// not wait behind a fetch.
     cluster: Arc<Cluster>,
     consumer: Consumer,
     presence: Arc<Presence>,
@@ -74,6 +76,7 @@ impl GroupConsumer {
         topics: Vec<String>,
     ) -> Self {
         let consumer = Consumer::new(config.clone(), Arc::clone(&cluster));
+        let cluster = Arc::new(Cluster::new(cluster.config().clone()));
         let presence = Arc::new(Presence::new());
         let (event_sender, events) = mpsc::unbounded_channel();
         let (notices, notice_receiver) = mpsc::unbounded_channel();
