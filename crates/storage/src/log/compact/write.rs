@@ -61,7 +61,7 @@ impl<'a> CleanedSegment<'a> {
     /// Adds a batch, indexed as [`crate::segment::Segment::on_appended`] does it.
     pub(super) fn push(&mut self, bytes: &[u8], header: &BatchHeader) -> Result<(), StorageError> {
         let last_offset = header.last_offset().0;
-        if header.max_timestamp > self.newest.0 {
+        if header.count > 0 && header.max_timestamp > self.newest.0 {
             self.newest = (header.max_timestamp, last_offset);
         }
         // Rewritten batches may outgrow what a position can say; then readers hop a little further.

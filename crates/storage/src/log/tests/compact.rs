@@ -244,7 +244,7 @@ fn a_producers_state_survives_compaction_and_a_restart_without_snapshots() {
     let second = keyed(of_producer(7, 2, false), &[("a", Some("2")), ("b", Some("2"))], 1000);
     rig.append(&first); // 0..=1
     rig.append(&second); // 2..=3
-    put(&mut rig, &[("a", Some("3")), ("b", Some("3"))]); // 4..=5
+    rig.append(&keyed(BatchOptions::default(), &[("a", Some("3")), ("b", Some("3"))], 500)); // 4..=5
     roll(&mut rig);
     compact(&mut rig.log, UNBOUNDED, 0).unwrap();
     assert_eq!(offsets(&rig), [4, 5]);
@@ -252,6 +252,7 @@ fn a_producers_state_survives_compaction_and_a_restart_without_snapshots() {
     let kept = left.iter().find(|header| header.producer_id == ProducerId(7)).unwrap();
     assert_eq!((kept.base_offset.0, kept.count, kept.base_sequence), (2, 0, 2));
     assert_eq!(kept.max_timestamp, 1000);
+    assert_eq!(rig.log.max_timestamp().unwrap().unwrap().offset, Offset(4));
     for offset in rig.log.snapshots().unwrap() {
         rig.disk.remove_file(&rig.path(offset, "snapshot")).unwrap();
     }
