@@ -15,6 +15,7 @@ use crate::header::{
     MAGIC_AT, MAGIC_V2, MAX_TIMESTAMP_AT, NO_SEQUENCE, NO_TIMESTAMP, PRODUCER_EPOCH_AT,
     PRODUCER_ID_AT, TRANSACTIONAL_BIT, stamp,
 };
+use crate::record::RecordView;
 use crate::varint;
 
 /// The identity of an idempotent producer and the sequence of a batch's first record.
@@ -131,11 +132,7 @@ impl BatchBuilder {
         value: Option<&[u8]>,
         headers: &[NewHeader<'_>],
     ) {
-        assert!(offset_delta > self.last_offset_delta, "offsets grow within a batch");
-        if self.count == 0 && self.options.delete_horizon_ms.is_none() {
-            self.base_timestamp = timestamp;
-        }
-        let timestamp_delta = timestamp.wrapping_sub(self.base_timestamp);
+        let timestamp_delta = self.place(offset_delta, timestamp);
         let len = body_len(timestamp_delta, offset_delta, key, value, headers);
         varint::put_i32(&mut self.bytes, len as i32);
         self.bytes.push(0);
@@ -148,9 +145,42 @@ impl BatchBuilder {
             put_nullable(&mut self.bytes, Some(header.key.as_bytes()));
             put_nullable(&mut self.bytes, header.value);
         }
+    }
+
+    /// Adds a record of another batch at its own offset, headers and all, whatever bytes they are:
+    /// for compaction.
+    ///
+    /// # Panics
+    /// When its offset does not grow, or lies too far from the base offset: a caller's bug.
+    pub fn append_record(&mut self, record: &RecordView<'_>) {
+        let delta = record.offset.0 - self.options.base_offset.0;
+        let offset_delta = i32::try_from(delta).expect("a record lies within its batch");
+        let timestamp_delta = self.place(offset_delta, record.timestamp);
+        let (header_count, headers) = record.encoded_headers();
+        // The count of no headers takes one byte, which `body_len` has counted.
+        let len = body_len(timestamp_delta, offset_delta, record.key, record.value, &[]) - 1
+            + varint::len_i32(header_count)
+            + headers.len();
+        varint::put_i32(&mut self.bytes, len as i32);
+        self.bytes.push(0);
+        varint::put_i64(&mut self.bytes, timestamp_delta);
+        varint::put_i32(&mut self.bytes, offset_delta);
+        put_nullable(&mut self.bytes, record.key);
+        put_nullable(&mut self.bytes, record.value);
+        varint::put_i32(&mut self.bytes, header_count);
+        self.bytes.extend_from_slice(headers);
+    }
+
+    /// Takes note of a record that is about to be written; answers its timestamp delta.
+    fn place(&mut self, offset_delta: i32, timestamp: i64) -> i64 {
+        assert!(offset_delta > self.last_offset_delta, "offsets grow within a batch");
+        if self.count == 0 && self.options.delete_horizon_ms.is_none() {
+            self.base_timestamp = timestamp;
+        }
         self.max_timestamp = self.max_timestamp.max(timestamp);
         self.last_offset_delta = offset_delta;
         self.count += 1;
+        timestamp.wrapping_sub(self.base_timestamp)
     }
 
     /// The producer's identity and sequence, known only when the batch is drained.

@@ -3,6 +3,7 @@
 //! Called by storage, the server's produce path, raft and the client. Knows no disk, no clock and
 //! no wire request: it takes bytes and rules and returns bytes and facts.
 
+mod emptied;
 mod header;
 mod record;
 mod varint;
@@ -15,6 +16,7 @@ pub mod validate;
 pub use builder::{BatchBuilder, BatchOptions, NewHeader, Producer};
 pub use compression::{Compression, CompressionError, CompressionType};
 pub use control::{ControlType, EndTxnMarker};
+pub use emptied::emptied;
 pub use header::{
     BATCH_OVERHEAD, BatchHeader, BatchIter, BatchView, LOG_OVERHEAD, MAGIC_V2, MalformedBatch,
     NO_SEQUENCE, NO_TIMESTAMP, TimestampType, claimed_size, sequence_plus, stamp,

@@ -44,6 +44,11 @@ impl<'a> RecordView<'a> {
         self.header_count as usize
     }
 
+    /// Its headers as they are encoded, without their count.
+    pub(crate) fn encoded_headers(&self) -> (i32, &'a [u8]) {
+        (self.header_count, self.headers)
+    }
+
     /// Its headers.
     #[must_use]
     pub fn headers(&self) -> HeaderIter<'a> {

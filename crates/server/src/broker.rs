@@ -19,6 +19,7 @@ use crate::groups::GroupCoordinator;
 use crate::handlers::fetch::FetchSessions;
 use crate::partitions::PartitionTable;
 use crate::producer_ids::ProducerIds;
+use crate::tasks::cleaner::Cleaner;
 use crate::tasks::controller::ControllerHandle;
 use crate::tasks::directory_move::Moves;
 
@@ -68,6 +69,7 @@ pub(crate) struct Broker {
     pub(crate) producer_ids: ProducerIds,
     pub(crate) groups: GroupCoordinator,
     pub(crate) moves: Moves,
+    pub(crate) cleaner: Cleaner,
     pub(crate) stop: Stop,
     image: RwLock<Arc<Image>>,
     epoch: AtomicI64,
@@ -109,6 +111,7 @@ impl Broker {
             producer_ids: ProducerIds::default(),
             groups: GroupCoordinator::default(),
             moves: Moves::default(),
+            cleaner: Cleaner::default(),
             stop: parts.stop,
             image: RwLock::new(Arc::new(parts.image)),
             epoch: AtomicI64::new(-1),

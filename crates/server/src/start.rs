@@ -16,6 +16,7 @@ use crate::broker::{BoundListener, Broker, Parts, Stop, World};
 use crate::config::{AdvertisedHost, BrokerConfig};
 use crate::listener::{ConnectionLimits, bind};
 use crate::shard::{self, Shard, ShardHandle};
+use crate::tasks::cleaner::Cleaner;
 use crate::tasks::controller::{Commands, ControllerHandle, ControllerLoop};
 use crate::tasks::housekeeping;
 
@@ -217,6 +218,7 @@ async fn run_first(broker: Arc<Broker>, first: First) {
     spawn_essential(&broker, "the controller", controller.run(commands));
     spawn_essential(&broker, "the groups", crate::groups::run_timers(Arc::clone(&broker)));
     spawn_essential(&broker, "the housekeeping", housekeeping::run(Arc::clone(&broker)));
+    Cleaner::start(&broker);
     let limits = ConnectionLimits::new(
         broker.config.number("max.connections"),
         broker.config.number("max.connections.per.ip"),

@@ -3,6 +3,9 @@
 
 use kalda_records::{BatchRules, CompressionType, TimestampType};
 
+/// A ratio of one: ratios are counted in millionths.
+pub const RATIO_ONE: u32 = 1_000_000;
+
 /// What happens to old data (`cleanup.policy`); both may hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CleanupPolicy {
@@ -44,6 +47,8 @@ pub struct LogConfig {
     pub file_delete_delay_ms: i64,
     /// `min.compaction.lag.ms`.
     pub min_compaction_lag_ms: i64,
+    /// `min.cleanable.dirty.ratio`, in parts of [`RATIO_ONE`].
+    pub min_cleanable_dirty_ratio: u32,
     /// `max.compaction.lag.ms`.
     pub max_compaction_lag_ms: i64,
     /// `compression.type`.
@@ -78,6 +83,7 @@ impl Default for LogConfig {
             delete_retention_ms: DAY_MS,
             file_delete_delay_ms: 60_000,
             min_compaction_lag_ms: 0,
+            min_cleanable_dirty_ratio: RATIO_ONE / 2,
             max_compaction_lag_ms: i64::MAX,
             compression: CompressionType::Producer,
             timestamp_type: TimestampType::CreateTime,

@@ -32,7 +32,7 @@ const STRAY_SUFFIX: &str = "-stray";
 /// The longest name of a directory that is made of a topic's name and a suffix.
 const NAME_LEN_MAX: usize = 255;
 
-/// The three offset checkpoints of a log directory.
+/// The offset checkpoints of a log directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Checkpoint {
     /// Everything below is durable.
@@ -41,6 +41,8 @@ pub enum Checkpoint {
     HighWatermark,
     /// The log starts, where they are not the first segment's base.
     LogStart,
+    /// Up to where logs were compacted, where they were.
+    Cleaner,
 }
 
 impl Checkpoint {
@@ -51,6 +53,7 @@ impl Checkpoint {
             Self::RecoveryPoint => "recovery-point-offset-checkpoint",
             Self::HighWatermark => "replication-offset-checkpoint",
             Self::LogStart => "log-start-offset-checkpoint",
+            Self::Cleaner => "cleaner-offset-checkpoint",
         }
     }
 }

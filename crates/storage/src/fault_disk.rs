@@ -35,6 +35,9 @@ pub struct Faults {
     pub sync: Option<u32>,
     /// Cuts that still succeed.
     pub set_len: Option<u32>,
+    /// Any of these, and renames and removals: once it has failed everything fails, as if the
+    /// process had ended there.
+    pub any: Option<u32>,
 }
 
 #[derive(Debug, Default)]
@@ -109,7 +112,12 @@ impl FaultDisk {
 
     fn count_down(&self, pick: impl Fn(&mut Faults) -> &mut Option<u32>) -> io::Result<()> {
         let mut state = self.lock();
-        match pick(&mut state.faults) {
+        Self::count(&mut state.faults.any)?;
+        Self::count(pick(&mut state.faults))
+    }
+
+    fn count(left: &mut Option<u32>) -> io::Result<()> {
+        match left {
             Some(0) => Err(io::Error::from(io::ErrorKind::StorageFull)),
             Some(left) => {
                 *left -= 1;
@@ -204,13 +212,16 @@ impl Disk for FaultDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.lock();
+        Self::count(&mut state.faults.any)?;
         let content = state.names.remove(from).ok_or_else(not_found)?;
         state.names.insert(to.to_owned(), content);
         Ok(())
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        self.lock().names.remove(path).map(|_| ()).ok_or_else(not_found)
+        let mut state = self.lock();
+        Self::count(&mut state.faults.any)?;
+        state.names.remove(path).map(|_| ()).ok_or_else(not_found)
     }
 
     fn remove_dir_all(&self, path: &Path) -> io::Result<()> {

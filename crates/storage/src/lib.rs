@@ -28,7 +28,8 @@ pub use error::{AppendError, ReadError, StorageError};
 pub use flusher::{Flushable, Flusher};
 pub use index::{AbortedTxn, OffsetEntry, TimeEntry};
 pub use log::{
-    Appended, FlushWork, Flushed, FoundTimestamp, Log, LogSlice, OpenOptions, Quarantined,
-    ReadOptions, RecoveryReport, Retained, SegmentInfo, TornTail, perform_all,
+    Appended, CompactError, Compaction, FlushWork, Flushed, FoundTimestamp, Log, LogLife, LogSlice,
+    OpenOptions, Pace, Quarantined, ReadOptions, RecoveryReport, Retained, Rewriting, Rewritten,
+    SegmentInfo, TornTail, perform_all,
 };
 pub use producers::{CompletedTxn, ProducerEntry, Producers, RememberedBatch};

@@ -5,7 +5,7 @@
 //! and deletion never pull them away. The log reads no clock: `now_ms` comes in.
 //!
 //! Files of this room by concern: `open` and `recovery` (coming up), `append`, `read`, `lookup` (by
-//! time), `transactions`, `truncate`, `retention`, `flush`.
+//! time), `transactions`, `truncate`, `retention`, `compact`, `flush`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -23,6 +23,7 @@ use crate::segment::Segment;
 use crate::tail::Tail;
 
 mod append;
+mod compact;
 mod flush;
 mod lookup;
 mod open;
@@ -33,6 +34,7 @@ mod transactions;
 mod truncate;
 
 pub use append::Appended;
+pub use compact::{CompactError, Compaction, LogLife, Pace, Rewriting, Rewritten};
 pub use flush::{FlushWork, Flushed, perform_all};
 pub use lookup::FoundTimestamp;
 pub use open::OpenOptions;
@@ -55,6 +57,8 @@ pub struct Log {
     log_start: i64,
     /// The offset that the next record gets.
     log_end: i64,
+    /// Everything below was compacted.
+    cleaned_upto: i64,
     epochs: EpochCache,
     producers: Producers,
     tail: Tail,

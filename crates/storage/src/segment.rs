@@ -233,7 +233,8 @@ impl Segment {
     /// Takes note of a batch that was written at `position`. [`Segment::prepare`] came before.
     pub(crate) fn on_appended(&mut self, header: &BatchHeader, position: u64, interval: u64) {
         let mut newest = self.newest.get().copied().unwrap_or(Newest::NONE);
-        if header.max_timestamp > newest.timestamp {
+        // A header that compaction left has the time of a record that is gone.
+        if header.count > 0 && header.max_timestamp > newest.timestamp {
             newest.timestamp = header.max_timestamp;
             newest.offset = header.last_offset().0;
         }
@@ -335,7 +336,8 @@ impl Segment {
         };
         let mut hops = self.hops(home, start)?;
         while let Some(placed) = hops.next()? {
-            if placed.header.max_timestamp > newest.timestamp {
+            let header = &placed.header;
+            if header.count > 0 && header.max_timestamp > newest.timestamp {
                 newest.timestamp = placed.header.max_timestamp;
                 newest.offset = placed.header.last_offset().0;
             }

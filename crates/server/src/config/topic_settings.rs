@@ -7,6 +7,7 @@ use kalda_metadata::config::{ConfigKey, ConfigSources, topic_key};
 use kalda_metadata::{ConfigResource, config::ConfigSource};
 use kalda_records::{Compression, CompressionType, TimestampType};
 use kalda_replication::Durability;
+use kalda_storage::config::RATIO_ONE;
 use kalda_storage::{CleanupPolicy, LogConfig};
 
 /// The settings of one topic, shared by its partitions.
@@ -56,6 +57,7 @@ impl TopicSettings {
             delete_retention_ms: view.number("delete.retention.ms"),
             file_delete_delay_ms: view.number("file.delete.delay.ms"),
             min_compaction_lag_ms: view.number("min.compaction.lag.ms"),
+            min_cleanable_dirty_ratio: view.ratio("min.cleanable.dirty.ratio"),
             max_compaction_lag_ms: view.number("max.compaction.lag.ms"),
             compression,
             timestamp_type,
@@ -113,6 +115,13 @@ impl View<'_> {
         self.text(name).trim().parse().unwrap_or_else(|_| default())
     }
 
+    /// A fraction of one, in parts of [`RATIO_ONE`].
+    fn ratio(&self, name: &str) -> u32 {
+        let of = |text: &str| text.trim().parse::<f64>().ok();
+        let ratio = of(&self.text(name)).or_else(|| of(key(name).default?));
+        (ratio.unwrap_or(1.0).clamp(0.0, 1.0) * f64::from(RATIO_ONE)) as u32
+    }
+
     fn unsigned(&self, name: &str) -> u64 {
         u64::try_from(self.number(name)).unwrap_or(0)
     }
@@ -159,6 +168,14 @@ mod tests {
         assert_eq!(of("log.flush.interval.messages", "9223372036854775807"), Durability::PageCache);
         assert_eq!(of("log.flush.interval.ms", "1000"), Durability::PageCache);
         assert_eq!(of("log.flush.interval.messages", "1"), Durability::Fsync);
+    }
+
+    #[test]
+    fn the_dirty_ratio_is_counted_in_millionths() {
+        let of = |ratio| {
+            resolve(&[("log.cleaner.min.cleanable.ratio", ratio)]).log.min_cleanable_dirty_ratio
+        };
+        assert_eq!((of("0"), of("0.25"), of("1.0")), (0, 250_000, 1_000_000));
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub(crate) struct HostedPartition {
     is_queued: AtomicBool,
     /// Told when a flush has ended, for who must not run beside one.
     flush_ended: Condvar,
+    /// Held by who replaces segments of the log, or relies on nobody doing so.
+    rewriting: Mutex<()>,
     me: Weak<Self>,
     state: Mutex<State>,
 }
@@ -102,6 +104,7 @@ impl HostedPartition {
             directory: RwLock::new(directory),
             is_queued: AtomicBool::new(false),
             flush_ended: Condvar::new(),
+            rewriting: Mutex::default(),
             me: Weak::clone(me),
             state: Mutex::new(state),
         });
@@ -157,6 +160,16 @@ impl HostedPartition {
     /// Its directory is about to be renamed away: a flush under way must not take that for a failure.
     pub(crate) fn on_deleted(&self) {
         self.state.lock().log.on_deleted();
+    }
+
+    /// Keeps everyone else from replacing segments, until what is answered is dropped.
+    pub(crate) fn rewrite(&self) -> MutexGuard<'_, ()> {
+        self.rewriting.lock()
+    }
+
+    /// Like [`HostedPartition::rewrite`], if nobody else does.
+    pub(crate) fn try_rewrite(&self) -> Option<MutexGuard<'_, ()>> {
+        self.rewriting.try_lock()
     }
 
     /// `file.delete.delay.ms`.

@@ -41,7 +41,7 @@ impl HostedPartition {
         };
         let config = Arc::clone(state.log.config());
         let opened = Log::open(target.storage.disk(), &path, config, options);
-        let (log, _) = match opened {
+        let (mut log, _) = match opened {
             Ok(opened) => opened,
             Err(error) => {
                 // Two directories of one partition must not be left behind.
@@ -50,6 +50,7 @@ impl HostedPartition {
             }
         };
         assert_eq!(log.log_end_offset(), state.log.log_end_offset(), "the copy is complete");
+        log.set_cleaner_offset(state.log.cleaner_offset());
         state.log.on_deleted();
         state.log = log;
         *self.directory.write() = Arc::clone(target);

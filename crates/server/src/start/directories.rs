@@ -25,6 +25,7 @@ pub(super) struct OpenedDirectory {
     pub(super) clean_epoch: Option<BrokerEpoch>,
     pub(super) recovery_points: BTreeMap<TopicPartition, Offset>,
     pub(super) log_starts: BTreeMap<TopicPartition, Offset>,
+    pub(super) cleaner_offsets: BTreeMap<TopicPartition, Offset>,
 }
 
 /// Opens the directories, and gives an identity to those that have none.
@@ -52,10 +53,17 @@ pub(super) fn open(
         let checkpoint = |which| storage.checkpoint(which).map_err(|error| unusable(&path, &error));
         let recovery_points = checkpoint(Checkpoint::RecoveryPoint)?;
         let log_starts = checkpoint(Checkpoint::LogStart)?;
+        let cleaner_offsets = checkpoint(Checkpoint::Cleaner)?;
         let on_offline = stop_when_all_are_offline(config, stop, &live, &path);
         let directory = DataDirectory::start(&world.disk, storage, id, on_offline)
             .map_err(|error| StartError(format!("cannot start a flusher thread: {error}")))?;
-        all.push(OpenedDirectory { directory, clean_epoch, recovery_points, log_starts });
+        all.push(OpenedDirectory {
+            directory,
+            clean_epoch,
+            recovery_points,
+            log_starts,
+            cleaner_offsets,
+        });
     }
     Ok(OpenedDirectories { cluster_id, all })
 }

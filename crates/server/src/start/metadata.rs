@@ -219,8 +219,10 @@ fn open_log(
         now_ms: broker.clock.wall_ms(),
     };
     let path = one.directory.storage.partition_dir(name);
-    Log::open(&broker.disk, &path, config, options)
-        .map_err(|error| unusable(one.directory.path(), &error))
+    let (mut log, report) = Log::open(&broker.disk, &path, config, options)
+        .map_err(|error| unusable(one.directory.path(), &error))?;
+    log.set_cleaner_offset(known(&one.cleaner_offsets));
+    Ok((log, report))
 }
 
 /// A directory that is not to be used: renamed, never removed.

@@ -88,6 +88,8 @@ fn relocate(
     let from = source.storage.partition_dir(&name);
     let future = target.storage.future_dir(&name, unique);
     let disk = &broker.disk;
+    // Only what grows at its end can be copied in rounds.
+    let _one_at_a_time = partition.rewrite();
     let failed = |source| StorageError::Disk { path: future.clone(), source };
     disk.create_dir_all(&future).map_err(failed)?;
     let copied = (|| {

@@ -156,11 +156,12 @@ async fn remove_deleted(broker: &Arc<Broker>) {
     }
 }
 
-/// Writes the recovery points, high watermarks and log starts of one directory.
+/// Writes the recovery points, high watermarks, log starts and cleaner points of one directory.
 pub(crate) fn write_checkpoints(directory: &DataDirectory) -> Result<(), StorageError> {
     write_checkpoint(directory, Checkpoint::RecoveryPoint)?;
     write_checkpoint(directory, Checkpoint::HighWatermark)?;
-    write_checkpoint(directory, Checkpoint::LogStart)
+    write_checkpoint(directory, Checkpoint::LogStart)?;
+    write_checkpoint(directory, Checkpoint::Cleaner)
 }
 
 /// Writes one of the checkpoints of a directory. One that is offline keeps what it has: its
@@ -176,6 +177,10 @@ pub(crate) fn write_checkpoint(
         let offset = partition.with_log(|log, state| match which {
             Checkpoint::RecoveryPoint => Some(log.flushed_offset()),
             Checkpoint::HighWatermark => Some(state.high_watermark()),
+            Checkpoint::Cleaner => {
+                let cleaned = log.cleaner_offset();
+                (cleaned > Offset::ZERO).then_some(cleaned)
+            }
             Checkpoint::LogStart => {
                 let first = log.segments().next().map(|first| first.base_offset);
                 let start = log.log_start_offset();

@@ -1,5 +1,6 @@
 //! The loops that run beside the connections.
 
+pub(crate) mod cleaner;
 pub(crate) mod controller;
 pub(crate) mod directory_move;
 pub(crate) mod housekeeping;

@@ -7,6 +7,7 @@
 mod client;
 mod rig;
 
+mod compacting;
 mod connections;
 mod directories;
 mod every_version;

@@ -12,7 +12,12 @@ fn checkpoints_and_the_clean_marker_survive_a_power_cut() {
     let disk = FaultDisk::default();
     let offsets = BTreeMap::from([(TopicPartition::new("t", 3), Offset(7))]);
     let first = directory(&disk);
-    for which in [Checkpoint::RecoveryPoint, Checkpoint::HighWatermark, Checkpoint::LogStart] {
+    for which in [
+        Checkpoint::RecoveryPoint,
+        Checkpoint::HighWatermark,
+        Checkpoint::LogStart,
+        Checkpoint::Cleaner,
+    ] {
         assert!(first.checkpoint(which).unwrap().is_empty());
         first.store_checkpoint(which, &offsets).unwrap();
     }

@@ -298,7 +298,12 @@ impl Log {
     }
 
     fn roll_ms(&self) -> i64 {
-        self.config.segment_ms.saturating_sub(self.config.segment_jitter_ms)
+        let segment_ms = match self.config.cleanup_policy.compact {
+            // A record of the active segment is out of reach of compaction.
+            true => self.config.segment_ms.min(self.config.max_compaction_lag_ms),
+            false => self.config.segment_ms,
+        };
+        segment_ms.saturating_sub(self.config.segment_jitter_ms)
     }
 
     /// How old the active segment is: by its first record's timestamp against the newest one, or, if

@@ -44,6 +44,10 @@ impl Unsynced {
         Self { flushed, is_new: true, changes: 1, ..Self::default() }
     }
 
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
+    }
+
     pub(super) fn on_epochs_changed(&mut self) {
         self.changes += 1;
     }

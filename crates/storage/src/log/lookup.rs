@@ -10,7 +10,7 @@ use crate::segment::{Placed, Segment};
 use super::Log;
 
 /// The most that a batch may decompress to when it is looked into.
-const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;
+pub(super) const DECOMPRESSED_BYTES_MAX: usize = 1 << 30;
 
 /// A record found by its time.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,5 +1,6 @@
 //! Coming up: a new partition, one that was closed clean, one that was not.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::segment::Segment;
 use crate::tail::Tail;
 
 use super::Log;
+use super::compact::settle_swaps;
 use super::flush::Unsynced;
 use super::recovery::RecoveryReport;
 
@@ -61,6 +63,7 @@ impl Log {
             segments,
             log_start: 0,
             log_end: 0,
+            cleaned_upto: 0,
             epochs: EpochCache::default(),
             producers: Producers::default(),
             tail: Tail::default(),
@@ -116,6 +119,7 @@ impl Log {
             segments,
             log_start,
             log_end: log_start,
+            cleaned_upto: 0,
             producers: Producers::default(),
             tail: Tail::default(),
             unsynced: Unsynced::default(),
@@ -206,8 +210,12 @@ impl Listing {
     /// Lists, and removes what an earlier life left half done.
     fn read(home: &Home) -> Result<Self, StorageError> {
         let mut listing = Self::default();
-        for entry in home.disk.list(&home.dir).map_err(StorageError::disk(&home.dir))? {
-            let name = entry.name.as_str();
+        let mut names = names(home)?;
+        if settle_swaps(home, &names)? {
+            names = self::names(home)?;
+        }
+        for name in &names {
+            let name = name.as_str();
             if let Some(base) = parse(name, LOG) {
                 listing.bases.push(base);
             } else if let Some(offset) = parse(name, SNAPSHOT) {
@@ -226,6 +234,11 @@ impl Listing {
         listing.snapshots.sort_unstable();
         Ok(listing)
     }
+}
+
+fn names(home: &Home) -> Result<BTreeSet<String>, StorageError> {
+    let entries = home.disk.list(&home.dir).map_err(StorageError::disk(&home.dir))?;
+    Ok(entries.into_iter().map(|entry| entry.name).collect())
 }
 
 fn topic_id(home: &Home, is_there: bool) -> Result<Option<TopicId>, StorageError> {

@@ -3,7 +3,7 @@
 //! A segment goes in two steps: its files are renamed to `.deleted` at once, and removed after
 //! `file.delete.delay.ms` by a later call. Readers that hold a file keep it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use kalda_model::Offset;
 
@@ -61,7 +61,7 @@ impl Log {
         let oldest = &self.segments[0];
         let end = self.segments.get(1).map_or(self.log_end, |next| next.base);
         let is_last = self.segments.len() == 1;
-        if end > high_watermark || oldest.size == 0 {
+        if end > high_watermark || is_last && oldest.size == 0 {
             return Ok(None);
         }
         if !is_last && end <= self.log_start {
@@ -109,20 +109,24 @@ impl Log {
         segment: &Segment,
         now_ms: i64,
     ) -> Result<(), StorageError> {
-        let due_ms = now_ms.saturating_add(self.config.file_delete_delay_ms);
-        let disk = &self.home.disk;
         for kind in [LOG, INDEX, TIME_INDEX, TXN_INDEX, SNAPSHOT] {
             // The snapshot at the base of a segment that was cut off is needed to go on from there.
             if kind == SNAPSHOT && segment.base > self.segments.first().map_or(0, |s| s.base) {
                 continue;
             }
-            let path = self.home.path(segment.base, kind);
-            let doomed = with_suffix(&path, DELETED_SUFFIX);
-            match disk.rename(&path, &doomed) {
-                Ok(()) => self.doomed.push(Doomed { path: doomed, due_ms }),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(StorageError::Disk { path, source: error }),
-            }
+            self.doom_file(&self.home.path(segment.base, kind), now_ms)?;
+        }
+        Ok(())
+    }
+
+    /// Renames a file away, if it is there.
+    pub(super) fn doom_file(&mut self, path: &Path, now_ms: i64) -> Result<(), StorageError> {
+        let due_ms = now_ms.saturating_add(self.config.file_delete_delay_ms);
+        let doomed = with_suffix(path, DELETED_SUFFIX);
+        match self.home.disk.rename(path, &doomed) {
+            Ok(()) => self.doomed.push(Doomed { path: doomed, due_ms }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(StorageError::disk(path)(error)),
         }
         Ok(())
     }

@@ -8,6 +8,8 @@ use super::*;
 use crate::fault_disk::{Cut, FaultDisk, Faults};
 
 mod append;
+mod compact;
+mod compact_life;
 mod crash;
 mod model;
 mod reading;

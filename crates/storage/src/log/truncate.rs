@@ -58,6 +58,7 @@ impl Log {
             return self.empty(self.log_start, now_ms);
         }
         self.log_end = log_end;
+        self.cleaned_upto = self.cleaned_upto.min(log_end);
         self.epochs.truncate_from_end(Offset(log_end));
         self.unsynced.on_truncated(log_end);
         self.drop_snapshots_after(log_end)?;
@@ -90,6 +91,7 @@ impl Log {
         self.segments.push(Segment::create(&self.home, start, now_ms)?);
         self.log_start = start;
         self.log_end = start;
+        self.cleaned_upto = 0;
         self.tail.clear();
         self.epochs.clear();
         self.producers = Producers::default();

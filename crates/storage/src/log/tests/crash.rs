@@ -73,7 +73,7 @@ proptest! {
         let mut rig = Rig::new(small_segments());
         rig.append(&batch(1, 10, 0));
         rig.log.flush().unwrap();
-        rig.disk.set_faults(Faults { write, sync, set_len });
+        rig.disk.set_faults(Faults { write, sync, set_len, ..Faults::default() });
         let mut acknowledged = 1;
         for index in 0..30 {
             let own = ValidBatch::own(batch(1, 200, index)).unwrap();
@@ -203,7 +203,7 @@ fn closing_again_what_was_not_touched_costs_nothing() {
     let mut rig = Rig::new(LogConfig::default());
     rig.append(&batch(1, 10, 0));
     rig.close_and_reopen();
-    rig.disk.set_faults(Faults { write: Some(0), sync: Some(0), set_len: Some(0) });
+    rig.disk.set_faults(Faults { any: Some(0), ..Faults::default() });
     rig.log.close_clean().unwrap();
     rig.disk.set_faults(Faults::default());
     rig.append(&batch(1, 10, 0));
