@@ -56,14 +56,17 @@ mod tests {
             source(50, 1, far + 41),
             source(far + 41, 1, far + 60),
         ];
-        let of = |end| groups(&sources, end, &config);
-        assert_eq!(of(i64::MAX), [0..2, 2..3, 3..4, 4..6, 6..7]);
-        assert_eq!(of(15), [0..2], "a segment that is mapped in part is rewritten too");
-        assert_eq!(of(10), [0..1]);
+        let cut = |end, config: &LogConfig| -> Vec<(usize, usize)> {
+            groups(&sources, end, config).into_iter().map(|run| (run.start, run.end)).collect()
+        };
+        let of = |end| cut(end, &config);
+        assert_eq!(of(i64::MAX), [(0, 2), (2, 3), (3, 4), (4, 6), (6, 7)]);
+        assert_eq!(of(15), [(0, 2)], "a segment that is mapped in part is rewritten too");
+        assert_eq!(of(10), [(0, 1)]);
         assert_eq!(of(0), []);
         let config = LogConfig { segment_index_bytes: 8, ..config };
-        assert_eq!(groups(&sources, 20, &config), [0..2], "below one interval: one entry");
+        assert_eq!(cut(20, &config), [(0, 2)], "below one interval: one entry");
         let config = LogConfig { index_interval_bytes: 50, ..config };
-        assert_eq!(groups(&sources, 20, &config), [0..1, 1..2]);
+        assert_eq!(cut(20, &config), [(0, 1), (1, 2)]);
     }
 }
