@@ -112,7 +112,7 @@ fn rename(home: &Home, path: &std::path::Path, from: &str, to: &str) -> Result<(
 ///
 /// # Errors
 /// The disk failed, or a new segment is damaged.
-pub(in crate::log) fn settle_swaps(
+pub(crate) fn settle_swaps(
     home: &Home,
     names: &BTreeSet<String>,
 ) -> Result<bool, StorageError> {
