@@ -112,10 +112,7 @@ fn rename(home: &Home, path: &std::path::Path, from: &str, to: &str) -> Result<(
 ///
 /// # Errors
 /// The disk failed, or a new segment is damaged.
-pub(in crate::log) fn settle_swaps(
-    home: &Home,
-    names: &BTreeSet<String>,
-) -> Result<bool, StorageError> {
+pub(crate) fn settle_swaps(home: &Home, names: &BTreeSet<String>) -> Result<bool, StorageError> {
     let swaps: Vec<&String> = names.iter().filter(|name| name.ends_with(SWAP_SUFFIX)).collect();
     let base_of = |name: &str| parse(name.strip_suffix(SWAP_SUFFIX)?, LOG);
     let bases: BTreeSet<i64> = swaps.iter().filter_map(|name| base_of(name)).collect();
