@@ -54,6 +54,8 @@ where
         .with_writer(writer)
         .with_max_level(level.unwrap_or(LevelFilter::INFO))
         .with_ansi(false)
+        // Nobody may be reading any more; a line that cannot be written is no reason to panic.
+        .log_internal_errors(false)
         .event_format(Line)
         .finish();
     let _ = tracing::subscriber::set_global_default(subscriber);

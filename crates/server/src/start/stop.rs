@@ -23,12 +23,13 @@ pub(super) async fn on_signal(broker: Arc<Broker>) {
         }
     };
     let (mut terminate, mut interrupt) = (terminate, interrupt);
-    tokio::select! {
-        _ = terminate.recv() => tracing::info!("asked to stop (SIGTERM)"),
-        _ = interrupt.recv() => tracing::info!("asked to stop (SIGINT)"),
+    let signal = tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
         () = broker.stopping() => return,
-    }
+    };
     broker.stop.ask(None);
+    tracing::info!("asked to stop ({signal})");
 }
 
 /// Logs whose files are synced by one call; each may hold files open until then.
