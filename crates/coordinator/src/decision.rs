@@ -1,9 +1,11 @@
 //! What goes into a coordinator with every event, and what comes out: the vocabulary between the
 //! pure core and the server that performs.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use bytes::Bytes;
 use kalda_metadata::Image;
-use kalda_model::Offset;
+use kalda_model::{Offset, ProducerEpoch, ProducerId};
 
 use crate::request::GroupResponse;
 use crate::settings::GroupSettings;
@@ -12,7 +14,7 @@ use crate::settings::GroupSettings;
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Token(pub u64);
 
-/// A record of `__consumer_offsets` in Kafka's format.
+/// A record of a coordinator's topic in Kafka's format.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CoordinatorRecord {
     /// The type of the record and what it is about.
@@ -24,24 +26,66 @@ pub struct CoordinatorRecord {
 /// What a coordinator wants done.
 ///
 /// The caller appends `records` as one batch, replays each at the offset it got, and gives `answers`
-/// once the log's high watermark is above them and above `after`. If the append fails, it hands the
-/// whole decision to [`GroupShard::on_append_failed`](crate::GroupShard::on_append_failed).
-#[derive(Clone, Default, PartialEq, Debug)]
-pub struct Decision {
+/// once the log's high watermark is above them and above `after`; then it sees to `endings`. If the
+/// append fails, it hands the whole decision to
+/// [`Coordinator::on_append_failed`](crate::Coordinator::on_append_failed).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Decision<R = GroupResponse> {
     /// To be appended atomically, in this order.
     pub records: Vec<CoordinatorRecord>,
+    /// Whose transaction the records belong to, if they belong to one.
+    pub producer: Option<(ProducerId, ProducerEpoch)>,
     /// The answer to this request, or to earlier ones that it sets free.
-    pub answers: Vec<(Token, GroupResponse)>,
+    pub answers: Vec<(Token, R)>,
+    /// Transactions whose end is decided and has to reach their partitions.
+    pub endings: Vec<TransactionEnding>,
     /// The newest record that had been replayed when this was decided: the answers may tell of it,
     /// and so wait until it too is committed.
     pub after: Option<Offset>,
 }
 
-impl Decision {
+impl<R> Default for Decision<R> {
+    fn default() -> Self {
+        Self {
+            records: Vec::new(),
+            producer: None,
+            answers: Vec::new(),
+            endings: Vec::new(),
+            after: None,
+        }
+    }
+}
+
+/// A marker to be written to every partition of a transaction, until each has it or is gone. Then
+/// the transaction shard hears of it:
+/// [`TransactionShard::on_markers_written`](crate::TransactionShard::on_markers_written).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct TransactionEnding {
+    /// Whose transaction ends.
+    pub transactional_id: String,
+    /// The producer.
+    pub producer_id: ProducerId,
+    /// The epoch that the markers carry.
+    pub producer_epoch: ProducerEpoch,
+    /// The epoch of the coordinator that decided.
+    pub coordinator_epoch: i32,
+    /// The `transaction.version` under which it was ended: from 2 on, every marker of a producer has
+    /// an epoch of its own (KIP-890).
+    pub transaction_version: i16,
+    /// Commit or abort.
+    pub commit: bool,
+    /// Where.
+    pub partitions: TopicPartitions,
+}
+
+/// Partitions by topic.
+pub type TopicPartitions = BTreeMap<String, BTreeSet<i32>>;
+
+impl<R> Decision<R> {
     /// Whether there is nothing to do.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty() && self.answers.is_empty()
+        self.records.is_empty() && self.answers.is_empty() && self.endings.is_empty()
     }
 }
 

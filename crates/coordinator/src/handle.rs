@@ -1,6 +1,7 @@
 //! Requests on their way into a shard: each is checked, given to the group or the offsets that it is
 //! about, and its answer put into the decision.
 
+use kalda_model::{ProducerEpoch, ProducerId};
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest;
 use kalda_protocol::messages::delete_groups::DeletableGroupResult;
@@ -241,6 +242,8 @@ impl GroupShard {
             self.check_commit(id, who, CommitKind::Transactional, ErrorCode::IllegalGeneration)
         };
         let mut turn = self.turn(cx);
+        turn.out.producer =
+            Some((ProducerId(request.producer_id), ProducerEpoch(request.producer_epoch)));
         let answer = offsets::txn_commit(request, checked, &mut turn);
         turn.answer(token, GroupResponse::TxnOffsetCommit(answer));
         turn.out

@@ -1,5 +1,6 @@
-//! Which partition of `__consumer_offsets` holds a group. Called by the server for FindCoordinator
-//! and for every group request; must give what Kafka gives, or two brokers would both own a group.
+//! Which partition of a coordinator's topic holds a group or a transactional id. Called by the server
+//! for FindCoordinator and for every request; must give what Kafka gives, or two brokers would both
+//! own a group.
 
 /// The partition that holds `group_id`: Java's `String.hashCode`, made positive as Kafka does it, by
 /// the number of partitions. `partitions` must be positive.

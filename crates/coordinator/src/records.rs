@@ -35,6 +35,10 @@ pub enum ReplayError {
     Value { group: String, error: DecodeError },
     #[error("a member of group {group} is in the unknown state {state}")]
     MemberState { group: String, state: i8 },
+    #[error("the value of the record of transactional id {id} does not decode: {error}")]
+    Transaction { id: String, error: DecodeError },
+    #[error("the transaction of {id} is in the unknown state {state}")]
+    TransactionState { id: String, state: i8 },
 }
 
 /// A record that matters to this coordinator.

@@ -13,6 +13,7 @@ use kalda_protocol::stored::group::{GroupKey, GroupMetadataValue};
 
 use crate::classic::ClassicGroup;
 use crate::consumer::{Change, ConsumerGroup, Draft};
+use crate::contract::coordinator_error;
 use crate::decision::{Context, CoordinatorRecord, Decision, Token, Turn};
 use crate::offsets::{self, Expiry, ExpiryRule, OffsetStore, Outcome};
 use crate::records::{self, ReplayError, Replayed};
@@ -211,7 +212,7 @@ impl GroupShard {
     /// Topics are gone: so are their offsets.
     pub fn on_topic_deleted(&mut self, topics: &[String]) -> Decision {
         let records = topics.iter().flat_map(|topic| self.offsets.delete_topic(topic)).collect();
-        Decision { records, answers: Vec::new(), after: self.last_replayed }
+        Decision { records, after: self.last_replayed, ..Decision::default() }
     }
 
     /// Another broker leads the partition now: everybody who waits goes there. Decisions that wait
@@ -415,19 +416,4 @@ fn rearm_timer(
         timers.insert((at_ms, id.to_owned()));
     }
     *armed_ms = deadline_ms;
-}
-
-/// What clients are told of a log that does not take records.
-fn coordinator_error(error: ErrorCode) -> ErrorCode {
-    match error {
-        ErrorCode::UnknownTopicOrPartition
-        | ErrorCode::NotEnoughReplicas
-        | ErrorCode::NotEnoughReplicasAfterAppend
-        | ErrorCode::RequestTimedOut => ErrorCode::CoordinatorNotAvailable,
-        ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
-        ErrorCode::MessageTooLarge
-        | ErrorCode::RecordListTooLarge
-        | ErrorCode::InvalidFetchSize => ErrorCode::UnknownServerError,
-        other => other,
-    }
 }

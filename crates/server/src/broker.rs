@@ -22,10 +22,12 @@ use crate::producer_ids::ProducerIds;
 use crate::tasks::cleaner::Cleaner;
 use crate::tasks::controller::ControllerHandle;
 use crate::tasks::directory_move::Moves;
+use crate::transactions::TransactionCoordinator;
 
 /// The features that this binary can run: name, lowest and highest level. A feature is here once it
 /// is whole, for clients switch behaviour on it.
-pub(crate) const SUPPORTED_FEATURES: &[(&str, i16, i16)] = &[("metadata.version", 7, 27)];
+pub(crate) const SUPPORTED_FEATURES: &[(&str, i16, i16)] =
+    &[("metadata.version", 7, 27), ("transaction.version", 0, 2)];
 
 /// Limits that hold for every request.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +70,7 @@ pub(crate) struct Broker {
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) groups: GroupCoordinator,
+    pub(crate) transactions: TransactionCoordinator,
     pub(crate) moves: Moves,
     pub(crate) cleaner: Cleaner,
     pub(crate) stop: Stop,
@@ -110,6 +113,7 @@ impl Broker {
             fetch_sessions: FetchSessions::new(sessions, Arc::clone(&world.rng)),
             producer_ids: ProducerIds::default(),
             groups: GroupCoordinator::default(),
+            transactions: TransactionCoordinator::default(),
             moves: Moves::default(),
             cleaner: Cleaner::default(),
             stop: parts.stop,

@@ -105,6 +105,11 @@ pub(crate) static APIS: &[Api] = &[
     Api::cold::<api::delete_records::DeleteRecordsRequest>(),
     Api::cold::<api::init_producer_id::InitProducerIdRequest>(),
     Api::cold::<api::offset_for_leader_epoch::OffsetForLeaderEpochRequest>(),
+    Api::cold::<api::add_partitions_to_txn::AddPartitionsToTxnRequest>(),
+    Api::cold::<api::add_offsets_to_txn::AddOffsetsToTxnRequest>(),
+    Api::cold::<api::end_txn::EndTxnRequest>(),
+    Api::cold::<api::write_txn_markers::WriteTxnMarkersRequest>(),
+    Api::cold::<api::txn_offset_commit::TxnOffsetCommitRequest>(),
     Api::cold::<api::describe_configs::DescribeConfigsRequest>(),
     Api::cold::<api::alter_configs::AlterConfigsRequest>(),
     Api::cold::<api::alter_replica_log_dirs::AlterReplicaLogDirsRequest>(),
@@ -115,6 +120,8 @@ pub(crate) static APIS: &[Api] = &[
     Api::cold::<api::offset_delete::OffsetDeleteRequest>(),
     Api::cold::<api::describe_cluster::DescribeClusterRequest>(),
     Api::cold::<api::describe_producers::DescribeProducersRequest>(),
+    Api::cold::<api::describe_transactions::DescribeTransactionsRequest>(),
+    Api::cold::<api::list_transactions::ListTransactionsRequest>(),
     Api::cold::<api::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest>(),
     Api::cold::<api::consumer_group_describe::ConsumerGroupDescribeRequest>(),
     Api::cold::<api::list_config_resources::ListConfigResourcesRequest>(),
@@ -209,7 +216,7 @@ pub(crate) async fn serve(
     out.extend_from_slice(&[0; 4]);
     ResponseHeader { correlation_id: header.correlation_id }.encode(&mut out, api.key, cx.version);
     match &api.handler {
-        Handler::Produce => handlers::produce::serve(cx, body, frame, out),
+        Handler::Produce => handlers::produce::serve(cx, body, frame, out).await,
         Handler::Fetch => handlers::fetch::serve(cx, body, out).await.map(Served::Now),
         Handler::Cold(run) => run(cx, body, out).await.map(Answer::from_encoded).map(Served::Now),
     }

@@ -6,6 +6,7 @@
 mod broker;
 mod config;
 mod connection;
+mod coordinators;
 mod directory;
 mod dispatch;
 mod groups;
@@ -17,6 +18,7 @@ mod producer_ids;
 mod shard;
 mod start;
 mod tasks;
+mod transactions;
 
 pub use config::{AdvertisedHost, BrokerConfig, ConfigError, Listener, Warning};
 pub use start::{Server, StartError};

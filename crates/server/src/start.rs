@@ -9,16 +9,19 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use kalda_controller::LastShutdown;
+use kalda_coordinator::GroupShard;
 use kalda_env::{FsDisk, OsRng, SystemClock};
 use tokio::task::LocalSet;
 
 use crate::broker::{BoundListener, Broker, Parts, Stop, World};
 use crate::config::{AdvertisedHost, BrokerConfig};
+use crate::coordinators::run_timers;
 use crate::listener::{ConnectionLimits, bind};
 use crate::shard::{self, Shard, ShardHandle};
 use crate::tasks::cleaner::Cleaner;
 use crate::tasks::controller::{Commands, ControllerHandle, ControllerLoop};
 use crate::tasks::housekeeping;
+use crate::transactions;
 
 /// Requests may hold this much memory unless `queued.max.request.bytes` says otherwise.
 const REQUEST_MEMORY_DEFAULT: usize = 512 * 1024 * 1024;
@@ -216,7 +219,8 @@ async fn run_first(broker: Arc<Broker>, first: First) {
         return;
     }
     spawn_essential(&broker, "the controller", controller.run(commands));
-    spawn_essential(&broker, "the groups", crate::groups::run_timers(Arc::clone(&broker)));
+    spawn_essential(&broker, "the groups", run_timers::<GroupShard>(Arc::clone(&broker)));
+    spawn_essential(&broker, "the transactions", transactions::run(Arc::clone(&broker)));
     spawn_essential(&broker, "the housekeeping", housekeeping::run(Arc::clone(&broker)));
     Cleaner::start(&broker);
     let limits = ConnectionLimits::new(

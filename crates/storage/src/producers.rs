@@ -196,7 +196,9 @@ impl Producers {
         let last_sequence =
             if claim.epoch == entry.epoch { entry.last_sequence() } else { NO_SEQUENCE };
         // An entry without an epoch has lost its records to retention: any sequence will do.
+        // A coordinator writes for a producer without one: it has its own order.
         let fits = entry.epoch == ProducerEpoch::NONE
+            || claim.base_sequence == NO_SEQUENCE
             || claim.base_sequence == next_sequence(last_sequence);
         if !fits {
             return Err(AppendError::OutOfOrderSequence {
@@ -245,6 +247,31 @@ impl Producers {
             });
         }
         Ok(())
+    }
+
+    /// Decides on a marker of a coordinator under which every marker of a producer has an epoch of its
+    /// own (KIP-890, KIP-1228). Answers whether it is still to be written: one that comes again is
+    /// done, unless the producer has begun its next transaction under that epoch, which a late marker
+    /// must not end.
+    ///
+    /// # Errors
+    /// As [`Producers::check_marker`].
+    pub fn check_marker_of_its_own_epoch(
+        &self,
+        producer_id: ProducerId,
+        epoch: ProducerEpoch,
+        marker: EndTxnMarker,
+    ) -> Result<bool, AppendError> {
+        self.check_marker(producer_id, epoch, marker)?;
+        let Some(entry) = self.entries.get(&producer_id.0) else { return Ok(true) };
+        if epoch > entry.epoch {
+            return Ok(true);
+        }
+        if entry.current_txn_first_offset.is_some() {
+            let current = entry.epoch;
+            return Err(AppendError::InvalidProducerEpoch { producer_id, epoch, current });
+        }
+        Ok(false)
     }
 
     /// Remembers a batch of records that was appended.

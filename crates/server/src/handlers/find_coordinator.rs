@@ -1,6 +1,6 @@
-//! FindCoordinator (key 10, v0–6): which broker coordinates a group. v1 adds the kind of key, v4
-//! many keys at once (KIP-699), v6 share groups. Transactions and share groups are not served yet:
-//! the answer for them is COORDINATOR_NOT_AVAILABLE, which clients retry.
+//! FindCoordinator (key 10, v0–6): which broker coordinates a group or a transactional id. v1 adds the
+//! kind of key, v4 many keys at once (KIP-699), v6 share groups. These are not served yet: the answer
+//! for them is COORDINATOR_NOT_AVAILABLE, which clients retry.
 
 use kalda_model::BrokerId;
 use kalda_protocol::ErrorCode;
@@ -12,6 +12,8 @@ use crate::dispatch::{Handle, RequestContext};
 
 /// The kind of key that names a group (`CoordinatorType.GROUP`).
 const GROUP: i8 = 0;
+/// The one that names a transactional id (`CoordinatorType.TRANSACTION`).
+const TRANSACTION: i8 = 1;
 /// First version with many keys.
 const MANY_KEYS: i16 = 4;
 
@@ -39,6 +41,8 @@ impl Handle for FindCoordinatorRequest {
 async fn find(cx: &RequestContext, kind: i8, key: String) -> Coordinator {
     let found = match kind {
         GROUP => cx.broker.groups.coordinator_of(&cx.broker, &key).await,
+        TRANSACTION if key.is_empty() => Err(ErrorCode::InvalidRequest),
+        TRANSACTION => cx.broker.transactions.coordinator_of(&cx.broker, &key).await,
         _ => Err(ErrorCode::CoordinatorNotAvailable),
     };
     let image = cx.broker.image();

@@ -1,33 +1,60 @@
-//! InitProducerId (key 22, v0–5): an id for an idempotent producer; v3 lets it bump its epoch
-//! (KIP-360). Transactional producers are refused with a retriable answer until transactions are
-//! served.
+//! InitProducerId (key 22, v0–5): an id for an idempotent producer, or a transactional id that a
+//! producer takes over, whereby whoever had it is fenced. v3 lets a producer bump its own epoch
+//! (KIP-360), v4 adds PRODUCER_FENCED.
 
-use kalda_protocol::ErrorCode;
+use kalda_coordinator::{TransactionRequest, TransactionResponse};
 use kalda_protocol::messages::init_producer_id::{InitProducerIdRequest, InitProducerIdResponse};
+use kalda_protocol::{ApiKey, ErrorCode, downgrade_error};
 
+use super::group_caller::caller;
 use crate::dispatch::{Handle, RequestContext};
 
 impl Handle for InitProducerIdRequest {
     async fn handle(self, cx: &RequestContext) -> InitProducerIdResponse {
-        let failure = |error: ErrorCode| InitProducerIdResponse {
+        let answered = match self.transactional_id.clone() {
+            None => idempotent(cx).await,
+            Some(id) if id.is_empty() => Err(ErrorCode::InvalidRequest),
+            Some(id) => transactional(self, &id, cx).await,
+        };
+        let mut response = answered.unwrap_or_else(|error| InitProducerIdResponse {
             error_code: error.code(),
             producer_epoch: -1,
             ..InitProducerIdResponse::default()
-        };
-        match self.transactional_id.as_deref() {
-            Some("") => return failure(ErrorCode::InvalidRequest),
-            Some(_) => return failure(ErrorCode::CoordinatorNotAvailable),
-            None => {}
+        });
+        if let Some(error) = ErrorCode::from_code(response.error_code) {
+            response.error_code = downgrade_error(ApiKey::InitProducerId, cx.version, error).code();
         }
-        // Without a transactional id there is nothing to fence: a producer that lost its sequence
-        // simply gets a new id, as in Kafka.
-        match cx.broker.producer_ids.next(&cx.broker).await {
-            Ok(id) => InitProducerIdResponse {
-                producer_id: id.0,
-                producer_epoch: 0,
-                ..InitProducerIdResponse::default()
-            },
-            Err(unavailable) => failure(unavailable.code()),
-        }
+        response
+    }
+}
+
+/// Without a transactional id there is nothing to fence: a producer that lost its sequence simply
+/// gets a new id, as in Kafka.
+async fn idempotent(cx: &RequestContext) -> Result<InitProducerIdResponse, ErrorCode> {
+    let id = cx.broker.producer_ids.next(&cx.broker).await.map_err(|error| error.code())?;
+    Ok(InitProducerIdResponse {
+        producer_id: id.0,
+        producer_epoch: 0,
+        ..InitProducerIdResponse::default()
+    })
+}
+
+async fn transactional(
+    request: InitProducerIdRequest,
+    id: &str,
+    cx: &RequestContext,
+) -> Result<InitProducerIdResponse, ErrorCode> {
+    let ask = async |spare| {
+        let request = TransactionRequest::InitProducerId { request: request.clone(), spare };
+        cx.broker.transactions.ask(&cx.broker, id, &caller(cx), request).await
+    };
+    let mut answer = ask(None).await?;
+    if answer == TransactionResponse::NeedsProducerId {
+        let spare = cx.broker.producer_ids.next(&cx.broker).await;
+        answer = ask(Some(spare.map_err(|_| ErrorCode::CoordinatorLoadInProgress)?)).await?;
+    }
+    match answer {
+        TransactionResponse::InitProducerId(response) => Ok(response),
+        _ => unreachable!("a shard answers what it was asked"),
     }
 }

@@ -9,6 +9,7 @@ use kalda_records::{BatchError, BatchRules, RecordError, ValidBatch};
 use kalda_replication::{Acks, Durability};
 use kalda_storage::{AppendError, Appended};
 
+use super::transactions::VerificationGuard;
 use super::waits::{PendingProduce, ProduceWait};
 use super::{HostedPartition, State, refused};
 
@@ -22,6 +23,8 @@ pub(crate) struct Appending<'a> {
     /// The request that will wait, and the number that it knows this partition by.
     pub(crate) request: &'a Arc<PendingProduce>,
     pub(crate) slot: usize,
+    /// What a coordinator has said of the transaction that the batch belongs to.
+    pub(crate) guard: Option<VerificationGuard>,
 }
 
 /// Why nothing was appended: the code, a text, and the records at fault.
@@ -53,14 +56,6 @@ impl HostedPartition {
             BatchRules { is_zstd_allowed, ..state.settings.log.batch_rules(append.now_ms) }
         };
         let batch = ValidBatch::validate(append.records.clone(), &rules).map_err(invalid)?;
-        if batch.facts().is_transactional {
-            let text = "The transaction was not begun here: no partition was added to it.";
-            return Err(AppendRefused {
-                error: ErrorCode::InvalidTxnState,
-                message: Some(text.to_owned()),
-                records: Vec::new(),
-            });
-        }
         self.append_valid(batch, &append)
     }
 
@@ -72,20 +67,27 @@ impl HostedPartition {
     ) -> Result<Appended, AppendRefused> {
         let mut state = self.serving()?;
         state.partition.check_append(append.acks).map_err(refused)?;
-        let size = batch.size();
+        state.check_verified(batch.facts(), append.guard)?;
+        let (size, producer_id) = (batch.size(), batch.facts().producer_id);
         let epoch = state.partition.leader_epoch();
         let appended = state
             .log
             .append_as_leader(batch, epoch, append.now_ms)
             .map_err(|error| self.append_failed(error))?;
+        state.verifications.end(producer_id);
         let next = state.on_appended(append, &appended, size);
         drop(state);
+        self.see_to_disk(next);
+        Ok(appended)
+    }
+
+    /// Does for the disk what an append asked for.
+    pub(super) fn see_to_disk(self: &Arc<Self>, next: Next) {
         match next {
             Next::Nothing => {}
             Next::Flush => self.queue_flush(),
             Next::FlushInTime => self.directory().add_relaxed(self),
         }
-        Ok(appended)
     }
 
     /// Makes `request` wait until everything below `end` is acknowledged by all replicas.
@@ -101,7 +103,7 @@ impl HostedPartition {
         Ok(())
     }
 
-    fn append_failed(&self, error: AppendError) -> AppendRefused {
+    pub(super) fn append_failed(&self, error: AppendError) -> AppendRefused {
         let code = match &error {
             AppendError::OutOfOrderSequence { .. } => ErrorCode::OutOfOrderSequenceNumber,
             AppendError::InvalidProducerEpoch { .. } => ErrorCode::InvalidProducerEpoch,
@@ -124,7 +126,12 @@ impl HostedPartition {
 
 impl State {
     /// Moves on after an append; answers what it means for the disk.
-    fn on_appended(&mut self, append: &Appending<'_>, appended: &Appended, size: usize) -> Next {
+    pub(super) fn on_appended(
+        &mut self,
+        append: &Appending<'_>,
+        appended: &Appended,
+        size: usize,
+    ) -> Next {
         let end = appended.last_offset.plus(1);
         if !appended.is_duplicate {
             self.unseen.push_back((end, size));
@@ -151,7 +158,7 @@ impl State {
 }
 
 /// What an append means for the disk.
-enum Next {
+pub(super) enum Next {
     Nothing,
     /// At once: somebody waits for it.
     Flush,

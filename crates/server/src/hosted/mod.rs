@@ -9,6 +9,7 @@ mod fetched;
 mod flush;
 mod read;
 mod relocate;
+mod transactions;
 mod waits;
 
 use std::collections::VecDeque;
@@ -25,10 +26,12 @@ use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 pub(crate) use append::{AppendRefused, Appending};
 pub(crate) use fetched::FetchedRecords;
 pub(crate) use read::{Isolation, ReadLimits};
+pub(crate) use transactions::{MarkerToAppend, VerificationGuard};
 pub(crate) use waits::{ParkedFetch, PendingProduce};
 
 use crate::config::topic_settings::TopicSettings;
 use crate::directory::DataDirectory;
+use transactions::Verifications;
 use waits::ProduceWait;
 
 /// A partition of this broker.
@@ -67,6 +70,13 @@ struct State {
     settings: Arc<TopicSettings>,
     produce_waits: Vec<ProduceWait>,
     fetch_waits: Vec<Arc<ParkedFetch>>,
+    /// Those of them that see only what is committed: the end of a transaction shows them much at once.
+    committed_waits: Vec<Arc<ParkedFetch>>,
+    /// The last stable offset when they were last told of something, and whether it was the high
+    /// watermark.
+    stable_seen: Offset,
+    is_settled: bool,
+    verifications: Verifications,
     /// Appends that consumers do not see yet: end offset and bytes.
     unseen: VecDeque<(Offset, usize)>,
     /// When the first record was appended that is not flushed, in page-cache mode.
@@ -91,6 +101,10 @@ impl HostedPartition {
             settings,
             produce_waits: Vec::new(),
             fetch_waits: Vec::new(),
+            committed_waits: Vec::new(),
+            stable_seen: Offset::ZERO,
+            is_settled: true,
+            verifications: Verifications::default(),
             unseen: VecDeque::new(),
             unflushed_since_ms: None,
             is_flushing: false,
@@ -152,7 +166,8 @@ impl HostedPartition {
         for wait in state.produce_waits.drain(..) {
             wait.fail(error);
         }
-        for parked in state.fetch_waits.drain(..) {
+        let State { fetch_waits, committed_waits, .. } = &mut *state;
+        for parked in fetch_waits.drain(..).chain(committed_waits.drain(..)) {
             parked.wake();
         }
     }
@@ -246,6 +261,23 @@ impl State {
         if visible_bytes > 0 {
             self.fetch_waits.retain(|parked| !parked.on_bytes(visible_bytes));
         }
+        self.wake_committed(high_watermark, visible_bytes);
+    }
+
+    /// Tells those who see only what is committed: of bytes, while no transaction is open; or else
+    /// that there is more, and how much only a read can tell.
+    fn wake_committed(&mut self, high_watermark: Offset, visible_bytes: usize) {
+        if self.committed_waits.is_empty() {
+            return;
+        }
+        let stable = self.log.last_stable_offset(high_watermark);
+        let was_settled = std::mem::replace(&mut self.is_settled, stable == high_watermark);
+        if was_settled && self.is_settled {
+            self.committed_waits.retain(|parked| !parked.on_bytes(visible_bytes));
+        } else if stable > self.stable_seen {
+            self.committed_waits.drain(..).for_each(|parked| parked.wake());
+        }
+        self.stable_seen = stable;
     }
 }
 

@@ -101,13 +101,22 @@ impl HostedPartition {
         if state.upper(isolation) != seen_upper {
             return false;
         }
-        state.fetch_waits.push(Arc::clone(parked));
+        match isolation {
+            Isolation::ReadUncommitted => state.fetch_waits.push(Arc::clone(parked)),
+            Isolation::ReadCommitted => {
+                state.stable_seen = seen_upper;
+                state.is_settled = seen_upper == state.partition.high_watermark();
+                state.committed_waits.push(Arc::clone(parked));
+            }
+        }
         true
     }
 
     /// The fetch waits no longer.
     pub(crate) fn unpark(&self, parked: &Arc<ParkedFetch>) {
-        self.state.lock().fetch_waits.retain(|other| !Arc::ptr_eq(other, parked));
+        let mut state = self.state.lock();
+        state.fetch_waits.retain(|other| !Arc::ptr_eq(other, parked));
+        state.committed_waits.retain(|other| !Arc::ptr_eq(other, parked));
     }
 
     fn read_failed(&self, error: &StorageError) -> ErrorCode {

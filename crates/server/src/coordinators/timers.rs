@@ -1,30 +1,33 @@
-//! The one task that runs the timers of all shards: it sleeps until the earliest is due.
+//! The one task for the timers of all shards of a kind: it sleeps until the earliest is due.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::{Hosted, Shards};
 use crate::broker::Broker;
 
 /// Runs until the broker stops, then answers everybody who waits.
-pub(crate) async fn run(broker: Arc<Broker>) {
+pub(crate) async fn run<C: Hosted>(broker: Arc<Broker>) {
+    let shards: &Shards<C> = C::shards(&broker);
     loop {
-        let shards = broker.groups.live();
-        let next_ms = shards.iter().filter_map(|shard| shard.next_timer_ms()).min();
+        let live = shards.all();
+        let next_ms = live.iter().filter_map(|shard| shard.next_timer_ms()).min();
         let now_ms = broker.clock.wall_ms();
-        let wait_ms = next_ms.map(|next_ms| u64::try_from(next_ms - now_ms).unwrap_or(0));
+        let wait_ms =
+            next_ms.map(|next_ms| u64::try_from(next_ms.saturating_sub(now_ms)).unwrap_or(0));
         tokio::select! {
             () = sleep(wait_ms) => {}
-            () = broker.groups.timers_changed.notified() => continue,
+            () = shards.timers_changed.notified() => continue,
             () = broker.stopping() => break,
         }
         let now_ms = broker.clock.wall_ms();
-        for shard in shards {
+        for shard in live {
             if shard.next_timer_ms().is_some_and(|due_ms| due_ms <= now_ms) {
                 shard.on_timer(&broker);
             }
         }
     }
-    broker.groups.unload_all();
+    shards.unload_all();
 }
 
 /// Without a timer there is nothing to wake up for.

@@ -2,6 +2,8 @@
 //! the disk has what `acks` promises. v5 adds the log's start to the answer, v7 allows zstd, v8 adds
 //! errors of single records (KIP-467), v10 the current leader (KIP-951), v13 topic ids (KIP-516).
 
+mod verified;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,9 +11,8 @@ use bytes::{Bytes, BytesMut};
 use kalda_metadata::Image;
 use kalda_model::Uuid;
 use kalda_protocol::messages::produce::{
-    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceData,
-    PartitionProduceResponse, ProduceRequest, ProduceResponse, TopicProduceData,
-    TopicProduceResponse,
+    BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint, PartitionProduceResponse,
+    ProduceRequest, ProduceResponse, TopicProduceData, TopicProduceResponse,
 };
 use kalda_protocol::{ErrorCode, Message as _};
 use kalda_replication::Acks;
@@ -19,6 +20,7 @@ use kalda_replication::Acks;
 use crate::connection::{Answer, Frame};
 use crate::dispatch::{Refusal, RequestContext, Served};
 use crate::hosted::{AppendRefused, Appending, HostedPartition, PendingProduce};
+use verified::Verified;
 
 /// First version that names topics by id.
 const TOPIC_IDS: i16 = 13;
@@ -28,7 +30,7 @@ const ZSTD: i16 = 7;
 const CURRENT_LEADER: i16 = 10;
 
 /// Serves a produce: on return everything is appended, and what is left is the wait.
-pub(crate) fn serve(
+pub(crate) async fn serve(
     cx: RequestContext,
     mut body: Bytes,
     frame: Frame,
@@ -38,7 +40,8 @@ pub(crate) fn serve(
     let timeout_ms = request.timeout_ms;
     let waits = PendingProduce::new();
     let acks = Acks::from_wire(request.acks);
-    let mut response = Produced::append_all(&cx, request, acks, &waits);
+    let verified = Verified::of(&cx, &request).await;
+    let mut response = Produced::append_all(&cx, request, acks, &waits, &verified);
     let is_silent = acks == Some(Acks::None);
     if let (true, Some(error)) = (is_silent, response.first_error()) {
         // The producer hears nothing of an error but the end of its connection.
@@ -84,6 +87,7 @@ impl Produced {
         request: ProduceRequest,
         acks: Option<Acks>,
         waits: &Arc<PendingProduce>,
+        verified: &Verified,
     ) -> Self {
         let image = cx.broker.image();
         let now_ms = cx.broker.clock.wall_ms();
@@ -95,14 +99,24 @@ impl Produced {
                 let slot = produced.waiting.len();
                 produced.waiting.push((topic_at, partition_at));
                 let index = data.index;
-                let appended = match acks {
-                    Some(acks) => {
+                let guard = verified.guard(topic_at, partition_at);
+                let appended = match (acks, guard) {
+                    (_, Err(error)) => Err(error.into()),
+                    (Some(acks), Ok(guard)) => {
                         // Who waits for nothing is let go when the leader has it.
                         let acks = if acks == Acks::None { Acks::Leader } else { acks };
-                        let appending = (acks, now_ms, waits, slot);
-                        append_one(cx, &image, &reference, data, appending)
+                        let appending = Appending {
+                            records: data.records.unwrap_or_default(),
+                            acks,
+                            now_ms,
+                            is_zstd_allowed: cx.version >= ZSTD,
+                            request: waits,
+                            slot,
+                            guard,
+                        };
+                        append_one(cx, &image, &reference, index, appending)
                     }
-                    None => Err(ErrorCode::InvalidRequiredAcks.into()),
+                    (None, _) => Err(ErrorCode::InvalidRequiredAcks.into()),
                 };
                 partitions.push(match appended {
                     Ok(response) => response,
@@ -190,16 +204,13 @@ fn append_one(
     cx: &RequestContext,
     image: &Image,
     topic: &TopicProduceData,
-    data: PartitionProduceData,
-    (acks, now_ms, request, slot): (Acks, i64, &Arc<PendingProduce>, usize),
+    index: i32,
+    appending: Appending<'_>,
 ) -> Result<PartitionProduceResponse, AppendRefused> {
-    let partition = find(cx, image, topic, data.index)?;
-    let records = data.records.unwrap_or_default();
-    let appending =
-        Appending { records, acks, now_ms, is_zstd_allowed: cx.version >= ZSTD, request, slot };
+    let partition = find(cx, image, topic, index)?;
     let appended = partition.append(appending)?;
     Ok(PartitionProduceResponse {
-        index: data.index,
+        index,
         error_code: ErrorCode::None.code(),
         base_offset: appended.base_offset.0,
         log_append_time_ms: appended.log_append_time.unwrap_or(-1),

@@ -1,7 +1,7 @@
-//! Replaying a partition of `__consumer_offsets` into a shard.
+//! Replaying a partition of a coordinator's topic into its shard.
 
 use bytes::Bytes;
-use kalda_coordinator::{CoordinatorRecord, GroupShard};
+use kalda_coordinator::{Coordinator, CoordinatorRecord};
 use kalda_model::Offset;
 use kalda_records::{BatchIter, BatchView, Compression, compression};
 use kalda_records::{EndTxnMarker, RecordIter};
@@ -16,10 +16,10 @@ const DECOMPRESSED_MAX: usize = 256 * 1024 * 1024;
 
 /// Reads the whole log, uncommitted records included, and replays it. A record that cannot be
 /// understood fails the load: serving a part of the state would lose the rest.
-pub(super) fn replay(
+pub(super) fn replay<C: Coordinator>(
     partition: &HostedPartition,
-    mut shard: GroupShard,
-) -> Result<GroupShard, String> {
+    mut shard: C,
+) -> Result<C, String> {
     let bounds = partition.with_log(|log, _| (log.log_start_offset(), log.log_end_offset()));
     let (mut from, end) = bounds.map_err(|error| error.message().to_owned())?;
     while from < end {
@@ -38,7 +38,7 @@ pub(super) fn replay(
     Ok(shard)
 }
 
-fn replay_batch(shard: &mut GroupShard, batch: &BatchView<'_>) -> Result<(), String> {
+fn replay_batch<C: Coordinator>(shard: &mut C, batch: &BatchView<'_>) -> Result<(), String> {
     let codec = batch.compression().ok_or("its codec does not exist")?;
     let payload = match codec {
         Compression::None => Bytes::copy_from_slice(batch.payload()),
@@ -67,8 +67,8 @@ fn replay_batch(shard: &mut GroupShard, batch: &BatchView<'_>) -> Result<(), Str
     Ok(())
 }
 
-fn replay_record(
-    shard: &mut GroupShard,
+fn replay_record<C: Coordinator>(
+    shard: &mut C,
     batch: &BatchView<'_>,
     offset: Offset,
     record: &CoordinatorRecord,

@@ -1,4 +1,4 @@
-//! One partition's groups: the pure shard, its log, and those who wait for its answers.
+//! One partition's coordinator: the pure shard, its log, and those who wait for its answers.
 //!
 //! All of it is behind one lock, taken for a decision and its append and never across an await.
 
@@ -6,66 +6,73 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use kalda_coordinator::{
-    Caller, Context, CoordinatorRecord, Decision, GroupRequest, GroupResponse, GroupSettings,
-    GroupShard, Token,
-};
-use kalda_model::Uuid;
+use kalda_coordinator::{Caller, Context, CoordinatorRecord, Decision, Token, TransactionEnding};
+use kalda_model::{ProducerEpoch, ProducerId, Uuid};
 use kalda_protocol::ErrorCode;
-use kalda_records::{BatchBuilder, BatchOptions, ValidBatch};
+use kalda_records::{BatchBuilder, BatchOptions, EndTxnMarker, Producer, ValidBatch};
 use kalda_replication::Acks;
 use parking_lot::Mutex;
 use tokio::sync::{Notify, oneshot};
 
-use super::load;
+use super::{Hosted, load};
 use crate::broker::Broker;
-use crate::hosted::{Appending, HostedPartition, PendingProduce};
+use crate::hosted::{
+    Appending, HostedPartition, MarkerToAppend, PendingProduce, VerificationGuard,
+};
+use crate::transactions;
 
 /// A shard and its log.
 #[derive(Debug)]
-pub(super) struct LiveShard {
+pub(crate) struct LiveShard<C: Hosted> {
     partition: Arc<HostedPartition>,
-    state: Mutex<State>,
+    state: Mutex<State<C>>,
     loaded: Notify,
 }
 
 #[derive(Debug)]
-enum State {
+enum State<C: Hosted> {
     Loading,
-    Active(Box<Active>),
+    Active(Box<Active<C>>),
     /// Its log cannot be understood, or the shard was given up: what everybody is answered.
     Closed(ErrorCode),
 }
 
 #[derive(Debug)]
-struct Active {
-    shard: GroupShard,
-    waiting: HashMap<Token, oneshot::Sender<GroupResponse>>,
+struct Active<C: Hosted> {
+    shard: C,
+    waiting: HashMap<Token, oneshot::Sender<C::Response>>,
     next_token: u64,
 }
 
 /// An answer with the one who waits for it.
-type Owed = Vec<(oneshot::Sender<GroupResponse>, GroupResponse)>;
+type Owed<R> = Vec<(oneshot::Sender<R>, R)>;
 
-impl LiveShard {
+impl<C: Hosted> LiveShard<C> {
     /// Starts to load a shard on a thread of its own; requests wait until it is there.
     pub(super) fn load(
         broker: &Arc<Broker>,
         partition: Arc<HostedPartition>,
-        settings: GroupSettings,
+        empty: C,
     ) -> Arc<Self> {
         let shard =
             Arc::new(Self { partition, state: Mutex::new(State::Loading), loaded: Notify::new() });
-        let (loading, broker) = (Arc::clone(&shard), Arc::clone(broker));
+        let (done, loaded) = oneshot::channel();
+        let partition = Arc::clone(&shard.partition);
         let run = move || {
-            let loaded = load::replay(&loading.partition, GroupShard::new(settings));
-            loading.on_loaded(&broker, loaded);
+            // Who waits for it is gone if the broker stops.
+            let _gone = done.send(load::replay(&partition, empty));
         };
         let spawned = std::thread::Builder::new().name("kalda-load".to_owned()).spawn(run);
         if let Err(error) = spawned {
-            tracing::error!(%error, "no thread to load groups");
+            tracing::error!(%error, "no thread to load a coordinator");
             *shard.state.lock() = State::Closed(ErrorCode::CoordinatorNotAvailable);
         }
+        let (loading, broker) = (Arc::clone(&shard), Arc::clone(broker));
+        tokio::task::spawn_local(async move {
+            if let Ok(loaded) = loaded.await {
+                loading.on_loaded(&broker, loaded);
+            }
+        });
         shard
     }
 
@@ -74,23 +81,30 @@ impl LiveShard {
         Arc::ptr_eq(&self.partition, partition)
     }
 
-    /// Lets the shard decide; returns when the answer holds.
-    pub(super) async fn ask(
-        self: &Arc<Self>,
-        broker: &Arc<Broker>,
-        caller: &Caller,
-        request: GroupRequest,
-    ) -> Result<GroupResponse, ErrorCode> {
+    /// Returns when the shard is there, or will never be.
+    pub(super) async fn loaded(&self) {
         loop {
             let loaded = self.loaded.notified();
             tokio::pin!(loaded);
             // Registered before the look, so that the end of the loading cannot be missed.
             loaded.as_mut().enable();
             if !matches!(*self.state.lock(), State::Loading) {
-                break;
+                return;
             }
             loaded.await;
         }
+    }
+
+    /// Lets the shard decide; returns when the answer holds. What belongs to a transaction is
+    /// appended only under its `guard`.
+    pub(super) async fn ask(
+        &self,
+        broker: &Arc<Broker>,
+        caller: &Caller,
+        request: C::Request,
+        guard: Option<VerificationGuard>,
+    ) -> Result<C::Response, ErrorCode> {
+        self.loaded().await;
         let answered = {
             let mut state = self.state.lock();
             let active = match &mut *state {
@@ -104,8 +118,8 @@ impl LiveShard {
             active.waiting.insert(token, answer);
             let decision =
                 with_context(broker, |cx| active.shard.handle(token, caller, request, cx));
-            self.carry_out(broker, active, decision);
-            self.announce_timer(broker, active);
+            self.carry_out(broker, active, decision, guard);
+            self.go_on(broker, active);
             answered
         };
         answered.await.map_err(|_| ErrorCode::NotCoordinator)
@@ -124,9 +138,32 @@ impl LiveShard {
         self.decide(broker, |shard, cx| shard.on_timer(cx));
     }
 
-    pub(super) fn on_topics_deleted(&self, broker: &Arc<Broker>, names: &[Arc<str>]) {
-        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        self.decide(broker, |shard, _| shard.on_topic_deleted(&names));
+    /// Appends the marker that ends a transaction of `producer_id` here, and lets the shard act on it
+    /// in the same step. `waits` ends when it is committed.
+    pub(crate) async fn append_marker(
+        &self,
+        marker: &MarkerToAppend,
+        waits: &Arc<PendingProduce>,
+        slot: usize,
+    ) -> Result<(), ErrorCode> {
+        self.loaded().await;
+        let mut state = self.state.lock();
+        let active = match &mut *state {
+            State::Active(active) => active,
+            State::Loading => return Err(ErrorCode::CoordinatorLoadInProgress),
+            State::Closed(error) => return Err(*error),
+        };
+        let appended = self.partition.append_marker(marker, waits, slot)?;
+        if let Some(offset) = appended {
+            let EndTxnMarker { committed, .. } = marker.marker;
+            active.shard.replay_marker(
+                marker.producer_id,
+                marker.producer_epoch,
+                committed,
+                offset,
+            );
+        }
+        Ok(())
     }
 
     /// Gives the shard up; whoever waits is sent to look for another coordinator.
@@ -142,35 +179,34 @@ impl LiveShard {
         self.loaded.notify_waiters();
     }
 
-    fn decide(
+    pub(super) fn decide(
         &self,
         broker: &Arc<Broker>,
-        decide: impl FnOnce(&mut GroupShard, &Context<'_>) -> Decision,
+        decide: impl FnOnce(&mut C, &Context<'_>) -> Decision<C::Response>,
     ) {
         let mut state = self.state.lock();
         if let State::Active(active) = &mut *state {
             let decision = with_context(broker, |cx| decide(&mut active.shard, cx));
-            self.carry_out(broker, active, decision);
-            self.announce_timer(broker, active);
+            self.carry_out(broker, active, decision, None);
+            self.go_on(broker, active);
         }
     }
 
-    fn on_loaded(&self, broker: &Arc<Broker>, loaded: Result<GroupShard, String>) {
+    fn on_loaded(&self, broker: &Arc<Broker>, loaded: Result<C, String>) {
         let mut state = self.state.lock();
         if matches!(*state, State::Loading) {
             *state = match loaded {
                 Ok(mut shard) => {
-                    shard.on_loaded(broker.clock.wall_ms());
-                    State::Active(Box::new(Active {
-                        shard,
-                        waiting: HashMap::new(),
-                        next_token: 0,
-                    }))
+                    let decision = with_context(broker, |cx| shard.on_loaded(cx));
+                    let mut active = Active { shard, waiting: HashMap::new(), next_token: 0 };
+                    self.carry_out(broker, &mut active, decision, None);
+                    self.go_on(broker, &mut active);
+                    State::Active(Box::new(active))
                 }
                 Err(error) => {
                     let (topic, index) = (&self.partition.topic, self.partition.index);
                     tracing::error!(
-                        "{topic}-{index} cannot be loaded: {error}. Its groups are not served; the others are"
+                        "{topic}-{index} cannot be loaded: {error}. What it coordinates is not served; the other partitions are"
                     );
                     State::Closed(ErrorCode::CoordinatorNotAvailable)
                 }
@@ -178,13 +214,31 @@ impl LiveShard {
         }
         drop(state);
         self.loaded.notify_waiters();
-        broker.groups.timers_changed.notify_one();
     }
 
-    /// Appends what was decided, replays it, and gives the answers when it is committed.
-    fn carry_out(&self, broker: &Arc<Broker>, active: &mut Active, decision: Decision) {
+    /// Does what is due at once, and has the timers' task know of what is due later.
+    fn go_on(&self, broker: &Arc<Broker>, active: &mut Active<C>) {
+        while let Some(due_ms) = active.shard.next_timer_ms() {
+            if due_ms > broker.clock.wall_ms() {
+                C::shards(broker).timers_changed.notify_one();
+                return;
+            }
+            let decision = with_context(broker, |cx| active.shard.on_timer(cx));
+            self.carry_out(broker, active, decision, None);
+        }
+    }
+
+    /// Appends what was decided, replays it, and gives the answers when it is committed. Transactions
+    /// that end are then on their way to their partitions.
+    fn carry_out(
+        &self,
+        broker: &Arc<Broker>,
+        active: &mut Active<C>,
+        decision: Decision<C::Response>,
+        guard: Option<VerificationGuard>,
+    ) {
         let waits = PendingProduce::new();
-        let appended = self.append(broker, active, &decision, &waits);
+        let appended = self.append(broker, active, &decision, guard, &waits);
         let (decision, refused) = match appended {
             Ok(()) => (decision, None),
             Err(error) => {
@@ -192,21 +246,27 @@ impl LiveShard {
                 (with_context(broker, undo), Some(error))
             }
         };
-        let owed: Owed = decision
+        let endings = decision.endings;
+        let owed: Owed<C::Response> = decision
             .answers
             .into_iter()
             .filter_map(|(token, response)| Some((active.waiting.remove(&token)?, response)))
             .collect();
         if waits.is_done_after_setup() || refused.is_some() {
             owed.into_iter().for_each(|(answer, response)| give(Some(answer), response));
-        } else if !owed.is_empty() {
+            deliver(broker, endings);
+        } else if !owed.is_empty() || !endings.is_empty() {
+            let broker = Arc::clone(broker);
             tokio::task::spawn_local(async move {
                 waits.done().await;
                 let failed = !waits.failures().is_empty();
                 for (answer, response) in owed {
                     let error = ErrorCode::CoordinatorNotAvailable;
-                    let response = if failed { response.into_error(error) } else { response };
+                    let response = if failed { C::refuse(response, error) } else { response };
                     give(Some(answer), response);
+                }
+                if !failed {
+                    deliver(&broker, endings);
                 }
             });
         }
@@ -215,8 +275,9 @@ impl LiveShard {
     fn append(
         &self,
         broker: &Broker,
-        active: &mut Active,
-        decision: &Decision,
+        active: &mut Active<C>,
+        decision: &Decision<C::Response>,
+        guard: Option<VerificationGuard>,
         waits: &Arc<PendingProduce>,
     ) -> Result<(), ErrorCode> {
         if decision.records.is_empty() {
@@ -226,7 +287,7 @@ impl LiveShard {
             };
         }
         let now_ms = broker.clock.wall_ms();
-        let batch = batch(&decision.records, now_ms)?;
+        let batch = batch(&decision.records, decision.producer, now_ms)?;
         let appending = Appending {
             records: Bytes::new(),
             acks: Acks::All,
@@ -234,25 +295,32 @@ impl LiveShard {
             is_zstd_allowed: true,
             request: waits,
             slot: 0,
+            guard,
         };
         let appended = self.partition.append_valid(batch, &appending);
         let appended = appended.map_err(|refused| refused.error)?;
         for (delta, record) in (0..).zip(&decision.records) {
-            let replayed = active.shard.replay(appended.base_offset.plus(delta), record);
+            let offset = appended.base_offset.plus(delta);
+            let replayed = match decision.producer {
+                Some((id, _)) => active.shard.replay_transactional(id, offset, record),
+                None => active.shard.replay(offset, record),
+            };
             replayed.expect("a shard understands what it wrote itself");
         }
         Ok(())
     }
+}
 
-    fn announce_timer(&self, broker: &Broker, active: &Active) {
-        if active.shard.next_timer_ms().is_some() {
-            broker.groups.timers_changed.notify_one();
-        }
+/// Has the ends of transactions carried to their partitions.
+fn deliver(broker: &Arc<Broker>, endings: Vec<TransactionEnding>) {
+    for ending in endings {
+        let broker = Arc::clone(broker);
+        tokio::task::spawn_local(async move { transactions::deliver(&broker, ending).await });
     }
 }
 
 /// Whoever waited may be gone; what was decided holds all the same.
-fn give(answer: Option<oneshot::Sender<GroupResponse>>, response: GroupResponse) {
+fn give<R>(answer: Option<oneshot::Sender<R>>, response: R) {
     if let Some(answer) = answer {
         let _gone = answer.send(response);
     }
@@ -273,8 +341,18 @@ fn member_id(broker: &Broker) -> String {
     parts.join("-")
 }
 
-fn batch(records: &[CoordinatorRecord], now_ms: i64) -> Result<ValidBatch, ErrorCode> {
-    let mut batch = BatchBuilder::new(BatchOptions::default());
+fn batch(
+    records: &[CoordinatorRecord],
+    producer: Option<(ProducerId, ProducerEpoch)>,
+    now_ms: i64,
+) -> Result<ValidBatch, ErrorCode> {
+    let mut options = BatchOptions::default();
+    if let Some((id, epoch)) = producer {
+        // Without a sequence: the coordinator, not the producer, sees to the order.
+        options.producer = Producer { id, epoch, ..Producer::NONE };
+        options.is_transactional = true;
+    }
+    let mut batch = BatchBuilder::new(options);
     for record in records {
         batch.append(now_ms, Some(&record.key), record.value.as_deref(), &[]);
     }

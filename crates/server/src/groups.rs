@@ -1,0 +1,63 @@
+//! The group coordinator as this broker hosts it: its topic, its settings, and the markers of
+//! transactions that offsets were committed in.
+
+use std::sync::Arc;
+
+use kalda_coordinator::{GroupSettings, GroupShard};
+use kalda_model::LeaderEpoch;
+
+use crate::broker::Broker;
+use crate::config::BrokerConfig;
+use crate::coordinators::{Hosted, InternalTopic, Shards};
+
+/// All live shards of groups.
+pub(crate) type GroupCoordinator = Shards<GroupShard>;
+
+/// The topic that holds groups and their offsets.
+pub(crate) const OFFSETS_TOPIC: &str = "__consumer_offsets";
+
+impl Hosted for GroupShard {
+    const TOPIC: InternalTopic = InternalTopic {
+        name: OFFSETS_TOPIC,
+        partitions: "offsets.topic.num.partitions",
+        replication_factor: "offsets.topic.replication.factor",
+        segment_bytes: "offsets.topic.segment.bytes",
+        min_insync_replicas: None,
+        compression_type: "producer",
+    };
+
+    fn new(config: &BrokerConfig, _leader_epoch: LeaderEpoch) -> Self {
+        Self::new(settings(config))
+    }
+
+    fn shards(broker: &Broker) -> &Shards<Self> {
+        &broker.groups
+    }
+}
+
+impl GroupCoordinator {
+    /// Forgets the offsets of topics that were deleted.
+    pub(crate) fn on_topics_deleted(&self, broker: &Arc<Broker>, names: &[Arc<str>]) {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        self.decide_all(broker, |shard, _| shard.on_topic_deleted(&names));
+    }
+}
+
+fn settings(config: &BrokerConfig) -> GroupSettings {
+    let number = |name: &str| i32::try_from(config.number(name)).unwrap_or(i32::MAX);
+    GroupSettings {
+        initial_rebalance_delay_ms: number("group.initial.rebalance.delay.ms"),
+        min_session_timeout_ms: number("group.min.session.timeout.ms"),
+        max_session_timeout_ms: number("group.max.session.timeout.ms"),
+        max_group_size: usize::try_from(config.number("group.max.size")).unwrap_or(usize::MAX),
+        offset_metadata_max_bytes: usize::try_from(config.number("offset.metadata.max.bytes"))
+            .unwrap_or(usize::MAX),
+        offsets_retention_ms: config.number("offsets.retention.minutes") * 60_000,
+        offsets_retention_check_interval_ms: config.number("offsets.retention.check.interval.ms"),
+        consumer_session_timeout_ms: number("group.consumer.session.timeout.ms"),
+        consumer_heartbeat_interval_ms: number("group.consumer.heartbeat.interval.ms"),
+        consumer_max_group_size: usize::try_from(config.number("group.consumer.max.size"))
+            .unwrap_or(usize::MAX),
+        ..GroupSettings::default()
+    }
+}
