@@ -91,12 +91,10 @@ impl TransactionShard {
             }
             State::Empty | State::CompleteCommit | State::CompleteAbort => {
                 let last_epoch = self.last_epochs.get(id).copied();
-                let is_current = |believed: Believed| is_current(transaction, believed);
                 match believed {
-                    Some(believed) if !is_current(believed) => {
-                        let is_repeated = believed.producer_id == transaction.previous_producer_id
-                            && transaction.previous_producer_id != transaction.producer_id
-                            || Some(believed.epoch) == last_epoch;
+                    Some(believed) if !is_current(transaction, believed) => {
+                        // The answer to its last bump was lost, and nobody came between.
+                        let is_repeated = Some(believed.epoch) == last_epoch;
                         if is_repeated { Ok(Step::Repeat) } else { Err(ErrorCode::ProducerFenced) }
                     }
                     _ if is_exhausted(transaction.epoch) => Ok(match spare {

@@ -414,3 +414,6 @@ fn refusal(request: &TransactionRequest, error: ErrorCode) -> TransactionRespons
         TransactionRequest::List(_) => TransactionResponse::List(Err(error)),
     }
 }
+
+#[cfg(test)]
+mod tests;

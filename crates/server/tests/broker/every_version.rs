@@ -9,6 +9,7 @@ use kalda_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResp
 
 use crate::client::{Client, batch, fetch_request, new_topic, produce_request};
 use crate::group_probes;
+use crate::transaction_probes;
 use crate::rig::Rig;
 
 /// Whether the request is about what is there.
@@ -66,6 +67,10 @@ fn probe(client: &mut Client, key: ApiKey, version: i16, subject: &Subject) {
         partition: subject.partition,
     };
     if let Some(codes) = group_probes::probe(client, key, version, &groups) {
+        check(&codes, key, version, subject);
+        return;
+    }
+    if let Some(codes) = transaction_probes::probe(client, key, version, &groups) {
         check(&codes, key, version, subject);
         return;
     }

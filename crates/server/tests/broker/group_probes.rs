@@ -90,8 +90,10 @@ fn find(client: &mut Client, version: i16, on: &Groups<'_>) -> Vec<i16> {
         request.key = on.group.to_owned();
     }
     if version >= 1 && !on.is_known {
-        // Transactions have no coordinator yet.
+        // No transactional id is empty.
         request.key_type = 1;
+        request.key.clear();
+        request.coordinator_keys = vec![String::new(); request.coordinator_keys.len()];
     }
     let response = client.call(version, &request);
     match version {

@@ -16,3 +16,5 @@ mod group_probes;
 mod offsets;
 mod producing;
 mod topics;
+mod transaction_probes;
+mod transactions;
