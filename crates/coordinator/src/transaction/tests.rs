@@ -23,9 +23,7 @@ use super::{
     TransactionShard, records,
 };
 use crate::contract::Coordinator;
-use crate::decision::{
-    Context, CoordinatorRecord, Token, TopicPartitions, TransactionEnding,
-};
+use crate::decision::{Context, CoordinatorRecord, Token, TopicPartitions, TransactionEnding};
 use crate::request::Caller;
 
 #[test]
@@ -175,7 +173,10 @@ impl Run {
                     committed: words[0] == "commit",
                 };
                 let client_version = client_version(rest);
-                self.ask(words, TransactionRequest::EndTxn { request, spare: None, client_version });
+                self.ask(
+                    words,
+                    TransactionRequest::EndTxn { request, spare: None, client_version },
+                );
             }
             ["describe", id] => self.ask(words, TransactionRequest::Describe(id.to_owned())),
             ["list", ref filters @ ..] => {
@@ -200,11 +201,8 @@ impl Run {
     fn ask(&mut self, words: &[&str], request: TransactionRequest) {
         let token = Token(self.asked.len() as u64);
         self.asked.push(words.iter().take(2).copied().collect::<Vec<_>>().join(" "));
-        let caller = Caller {
-            client_id: String::new(),
-            client_host: String::new(),
-            api_version: 0,
-        };
+        let caller =
+            Caller { client_id: String::new(), client_host: String::new(), api_version: 0 };
         let needs_id = {
             let (now_ms, image) = (self.now_ms, self.image.clone());
             let cx = context(now_ms, &image);
@@ -336,9 +334,10 @@ impl Run {
                 described.topics.iter().map(|topic| &topic.partitions).collect::<Vec<_>>()
             ),
             TransactionResponse::List(Ok(listed)) => {
-                let one = |listed: &kalda_protocol::messages::list_transactions::TransactionState| {
-                    format!("{} {}", listed.transactional_id, listed.transaction_state)
-                };
+                let one =
+                    |listed: &kalda_protocol::messages::list_transactions::TransactionState| {
+                        format!("{} {}", listed.transactional_id, listed.transaction_state)
+                    };
                 listed.iter().map(one).collect::<Vec<_>>().join(", ")
             }
             TransactionResponse::List(Err(error)) => error.to_string(),

@@ -18,6 +18,8 @@ pub(crate) struct FetchedRecords {
     pub(crate) diverging: Option<(LeaderEpoch, Offset)>,
     /// For read_committed only: who aborted, and from which offset on, in order of the offset.
     pub(crate) aborted_transactions: Option<Vec<(ProducerId, Offset)>>,
+    /// There is more behind these records, which only another fetch can read: nobody waits for it.
+    pub(crate) is_on_older_segment: bool,
     records: Records,
 }
 
@@ -42,6 +44,7 @@ impl FetchedRecords {
             log_start_offset: Offset(-1),
             diverging: None,
             aborted_transactions: None,
+            is_on_older_segment: false,
             records: Records::Bytes(bytes),
         }
     }

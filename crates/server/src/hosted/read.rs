@@ -65,6 +65,7 @@ impl HostedPartition {
             Err(ReadError::OutOfRange { .. }) => return Err(ErrorCode::OffsetOutOfRange),
             Err(ReadError::Storage(error)) => return Err(self.read_failed(&error)),
         };
+        found.is_on_older_segment = state.log.is_on_older_segment(&slice);
         if isolation == Isolation::ReadCommitted {
             let aborted = state.log.aborted_transactions(slice.base_offset, options.upper);
             let aborted = aborted.map_err(|error| self.read_failed(&error))?;

@@ -259,6 +259,9 @@ pub(crate) fn records(bytes: &Bytes) -> Vec<Read> {
     for batch in BatchIter::new(bytes) {
         let Ok(batch) = batch else { break };
         assert!(batch.is_intact(), "the checksum at offset {}", batch.base_offset());
+        if batch.is_control() {
+            continue;
+        }
         let codec = batch.compression().expect("a known codec");
         let payload = kalda_records::compression::decompress(codec, batch.payload(), 64 << 20);
         let payload = payload.expect("it decompresses");

@@ -9,8 +9,8 @@ use kalda_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResp
 
 use crate::client::{Client, batch, fetch_request, new_topic, produce_request};
 use crate::group_probes;
-use crate::transaction_probes;
 use crate::rig::Rig;
+use crate::transaction_probes;
 
 /// Whether the request is about what is there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -177,12 +177,7 @@ impl Transactional {
         client.call(version, &request).error_code
     }
 
-    pub(crate) fn end(
-        &self,
-        client: &mut Client,
-        version: i16,
-        committed: bool,
-    ) -> EndTxnResponse {
+    pub(crate) fn end(&self, client: &mut Client, version: i16, committed: bool) -> EndTxnResponse {
         let request = EndTxnRequest {
             transactional_id: self.transactional_id.clone(),
             producer_id: self.id,
@@ -252,8 +247,7 @@ impl Transactional {
             epoch: ProducerEpoch(self.epoch),
             base_sequence: sequence,
         };
-        let options =
-            BatchOptions { producer, is_transactional: true, ..BatchOptions::default() };
+        let options = BatchOptions { producer, is_transactional: true, ..BatchOptions::default() };
         let mut batch = BatchBuilder::new(options);
         batch.append(1, None, Some(value.as_bytes()), &[]);
         batch.build().unwrap()

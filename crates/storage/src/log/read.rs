@@ -83,6 +83,12 @@ impl Log {
         }
     }
 
+    /// Whether more of the log lies behind the segment that a slice is of.
+    #[must_use]
+    pub fn is_on_older_segment(&self, slice: &LogSlice) -> bool {
+        slice.segment_base_offset.0 < self.active().base
+    }
+
     fn slice(&self, index: usize, range: Range) -> Result<Option<LogSlice>, StorageError> {
         if range.end == range.start {
             return Ok(None);

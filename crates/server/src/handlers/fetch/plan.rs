@@ -44,7 +44,9 @@ impl Read<'_> {
             let len = one.records.len();
             found_bytes += len;
             left = left.saturating_sub(len);
-            is_ready |= one.error != ErrorCode::None || one.records.diverging.is_some();
+            is_ready |= one.error != ErrorCode::None
+                || one.records.diverging.is_some()
+                || one.records.is_on_older_segment;
             fetched.push(one);
         }
         is_ready |= found_bytes >= self.min_bytes;
