@@ -18,6 +18,7 @@ use kalda_protocol::stored::MetadataRecord;
 use kalda_protocol::stored::metadata::FeatureLevelRecord;
 
 use super::records::Replayed;
+use super::state::State;
 use super::{
     AddPartitions, Decision, TransactionRequest, TransactionResponse, TransactionSettings,
     TransactionShard, records,
@@ -425,4 +426,139 @@ fn names(partitions: &TopicPartitions) -> String {
         indexes.iter().map(|index| format!("{topic}-{index}")).collect::<Vec<_>>().join(" ")
     };
     partitions.iter().map(one).collect::<Vec<_>>().join(" ")
+}
+
+mod property {
+    //! Producers, operators, time, failures and restarts in any order: what has been promised stays.
+
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::{Run, State};
+
+    const IDS: [&str; 2] = ["a", "b"];
+
+    #[derive(Clone, Debug)]
+    enum Event {
+        Line(String),
+        /// The oldest or the newest ending has reached its partitions.
+        Markers,
+        MarkersTwice,
+        FailAppend,
+        Load,
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let id = prop::sample::select(&IDS[..]);
+        // Epochs near each other, and near the last one, so that requests meet their state.
+        let producer = (1000_i64..1004, prop_oneof![0_i16..5, 32_764_i16..=32_767]);
+        let producer = producer.prop_map(|(id, epoch)| format!("{id}:{epoch}"));
+        let words = (prop::sample::select(&["", " v2"][..]), 0..3);
+        prop_oneof![
+            2 => id.clone().prop_map(|id| Event::Line(format!("init {id}"))),
+            2 => (id.clone(), producer.clone())
+                .prop_map(|(id, producer)| Event::Line(format!("init {id} as={producer}"))),
+            1 => (id.clone(), producer.clone())
+                .prop_map(|(id, producer)| Event::Line(format!("at {id} {producer}"))),
+            6 => (id.clone(), producer.clone(), words.clone()).prop_map(|(id, producer, (v, n))| {
+                Event::Line(format!("add {id} {producer} t-{n}{v}"))
+            }),
+            6 => (id, producer, words, any::<bool>()).prop_map(|(id, producer, (v, _), commit)| {
+                let verb = if commit { "commit" } else { "abort" };
+                Event::Line(format!("{verb} {id} {producer}{v}"))
+            }),
+            4 => Just(Event::Markers),
+            1 => Just(Event::MarkersTwice),
+            1 => Just(Event::FailAppend),
+            1 => Just(Event::Load),
+            1 => (1..100_000).prop_map(|ms| Event::Line(format!("pass {ms}"))),
+        ]
+    }
+
+    /// The outcome of each transaction that was decided, by id, producer and epoch of its markers.
+    type Decided = BTreeMap<(String, i64, i16), bool>;
+
+    fn run(events: &[Event]) {
+        let mut run = Run::new();
+        let mut decided = Decided::new();
+        for event in events {
+            match event {
+                // Only an id that is at rest can be put elsewhere.
+                Event::Line(line) if line.starts_with("at ") => {
+                    let words: Vec<_> = line.split_whitespace().collect();
+                    let rests = run.shard.ids.get(words[1]).is_some_and(|transaction| {
+                        transaction.state == State::Empty && transaction.epoch.0 < 32_000
+                    });
+                    let (id, epoch) = super::producer_of(words[2]);
+                    let is_newer = rests
+                        && id == run.shard.ids[words[1]].producer_id
+                        && epoch > run.shard.ids[words[1]].epoch;
+                    if is_newer && epoch.0 < i16::MAX {
+                        run.line(&words);
+                    }
+                }
+                Event::Line(line) => run.line(&line.split_whitespace().collect::<Vec<_>>()),
+                Event::Markers if !run.endings.is_empty() => run.line(&["markers"]),
+                Event::MarkersTwice if !run.endings.is_empty() => run.line(&["again", "markers"]),
+                Event::FailAppend => run.line(&["fail", "append"]),
+                Event::Load => {
+                    run.fail_next = None;
+                    run.line(&["load"]);
+                }
+                Event::Markers | Event::MarkersTwice => {}
+            }
+            check(&run, &mut decided);
+        }
+        // Everything that was decided comes to its end.
+        run.fail_next = None;
+        run.line(&["load"]);
+        while !run.endings.is_empty() {
+            run.line(&["markers"]);
+            run.line(&["pass", "1000"]);
+        }
+        assert!(run.shard.ids.values().all(|transaction| !transaction.state.is_ending()));
+        assert!(run.shard.held.take_all().is_empty(), "whoever waited was answered");
+        let log = std::mem::take(&mut run.log);
+        let mut loaded = super::TransactionShard::new(super::settings(), 7);
+        for (offset, record) in (0..).zip(&log) {
+            super::Coordinator::replay(&mut loaded, super::Offset(offset), record).unwrap();
+        }
+        assert_eq!(run.shard.logged(), loaded.logged());
+        assert_eq!(run.shard.timers, loaded.timers);
+    }
+
+    fn check(run: &Run, decided: &mut Decided) {
+        for transaction in run.shard.ids.values() {
+            let is_open =
+                matches!(transaction.state, State::Ongoing) || transaction.state.is_ending();
+            assert_eq!(
+                is_open && transaction.state == State::Ongoing,
+                transaction.deadline_ms().is_some()
+            );
+            assert!(is_open || transaction.partitions.is_empty(), "{transaction:?}");
+            assert!(transaction.epoch.0 >= 0, "{transaction:?}");
+            if transaction.state == State::Ongoing {
+                assert!(transaction.epoch.0 < i16::MAX, "no producer has the last epoch");
+            }
+        }
+        for ending in &run.endings {
+            let (id, producer) = (ending.transactional_id.clone(), ending.producer_id.0);
+            let key = (id, producer, ending.producer_epoch.0);
+            // Under version 2 an epoch is one transaction: it has one outcome, whoever asks and loads.
+            if ending.transaction_version >= 2 {
+                let before = decided.insert(key, ending.commit);
+                assert!(before.is_none_or(|before| before == ending.commit), "{ending:?}");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+        #[test]
+        fn what_is_decided_stays_decided(events in prop::collection::vec(event(), 0..120)) {
+            run(&events);
+        }
+    }
 }
