@@ -27,6 +27,7 @@ mod storage;
 mod tool;
 mod topic_filter;
 mod topics;
+mod transactions;
 
 use std::process::ExitCode;
 

@@ -4,6 +4,7 @@ use crate::failure::{Failure, Outcome};
 use crate::{
     broker_api_versions, cluster, configs, console_consumer, console_producer, consumer_groups,
     delete_records, dump_log, get_offsets, groups, links, log_dirs, stop, storage, topics,
+    transactions,
 };
 
 /// How a tool was called.
@@ -26,6 +27,7 @@ pub(crate) enum Tool {
     ConsoleConsumer,
     ConsumerGroups,
     Groups,
+    Transactions,
     DumpLog,
     Configs,
     GetOffsets,
@@ -63,6 +65,12 @@ const TOOLS: &[(Tool, &str, &[&str], &str)] = &[
         "List, describe, reset and delete consumer groups",
     ),
     (Tool::Groups, "groups", &["kafka-groups"], "List groups of every type"),
+    (
+        Tool::Transactions,
+        "transactions",
+        &["kafka-transactions"],
+        "List, describe and end transactions",
+    ),
     (Tool::Configs, "configs", &["kafka-configs"], "Describe and change configs"),
     (Tool::GetOffsets, "get-offsets", &["kafka-get-offsets"], "Print offsets of partitions"),
     (Tool::DeleteRecords, "delete-records", &["kafka-delete-records"], "Delete old records"),
@@ -103,6 +111,7 @@ impl Tool {
             "ConsoleConsumer" => Self::ConsoleConsumer,
             "ConsumerGroupCommand" => Self::ConsumerGroups,
             "GroupsCommand" => Self::Groups,
+            "TransactionsCommand" => Self::Transactions,
             "ConfigCommand" => Self::Configs,
             "DeleteRecordsCommand" => Self::DeleteRecords,
             "LogDirsCommand" => Self::LogDirs,
@@ -132,6 +141,7 @@ impl Tool {
             Self::ConsoleConsumer => console_consumer::run(call),
             Self::ConsumerGroups => consumer_groups::run(call),
             Self::Groups => groups::run(call),
+            Self::Transactions => transactions::run(call),
             Self::DumpLog => dump_log::run(call),
             Self::Configs => configs::run(call),
             Self::GetOffsets => get_offsets::run(call),

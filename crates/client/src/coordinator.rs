@@ -1,4 +1,4 @@
-//! The broker that coordinates a group: how it is found and reached.
+//! The broker that coordinates a group or a transactional id: how it is found and reached.
 //!
 //! Used by the admin calls about groups and by consumers in groups. One attempt each; whoever calls
 //! decides what to try again.
@@ -15,18 +15,24 @@ use crate::{Error, Result};
 
 /// The key type of FindCoordinator that asks for a group.
 const KEY_TYPE_GROUP: i8 = 0;
+/// The one that asks for a transactional id.
+const KEY_TYPE_TRANSACTION: i8 = 1;
 /// From this version on several keys are asked for at once (KIP-699).
 const BATCHED_SINCE: i16 = 4;
 
 /// Asks any broker which one coordinates `group`.
 pub(crate) async fn find(cluster: &Cluster, group: &str) -> Result<Node> {
+    find_of(cluster, KEY_TYPE_GROUP, group).await
+}
+
+async fn find_of(cluster: &Cluster, key_type: i8, key: &str) -> Result<Node> {
     let connection = cluster.any().await?;
     let version = connection.version::<FindCoordinatorRequest>(i16::MAX)?;
-    let mut request = FindCoordinatorRequest { key_type: KEY_TYPE_GROUP, ..Default::default() };
+    let mut request = FindCoordinatorRequest { key_type, ..Default::default() };
     if version >= BATCHED_SINCE {
-        request.coordinator_keys.push(group.to_owned());
+        request.coordinator_keys.push(key.to_owned());
     } else {
-        request.key = group.to_owned();
+        request.key = key.to_owned();
     }
     let mut response = connection.start(&request, version)?.answer(&connection).await?;
     let (id, host, port) = if version >= BATCHED_SINCE {
@@ -54,6 +60,16 @@ pub(crate) async fn connect(cluster: &Cluster, node: &Node) -> Result<Arc<Connec
 /// Finds the coordinator of `group` and connects to it.
 pub(crate) async fn reach(cluster: &Cluster, group: &str) -> Result<(Node, Arc<Connection>)> {
     let node = find(cluster, group).await?;
+    let connection = connect(cluster, &node).await?;
+    Ok((node, connection))
+}
+
+/// Finds the coordinator of a transactional id and connects to it.
+pub(crate) async fn reach_of_transaction(
+    cluster: &Cluster,
+    transactional_id: &str,
+) -> Result<(Node, Arc<Connection>)> {
+    let node = find_of(cluster, KEY_TYPE_TRANSACTION, transactional_id).await?;
     let connection = connect(cluster, &node).await?;
     Ok((node, connection))
 }

@@ -13,7 +13,20 @@ use kalda_records::RecordView;
 use serde_json::{Map, Value, json};
 
 /// The texts that stand for a record's key and value; none where nothing is printed.
-pub(super) fn record(record: &RecordView<'_>) -> (String, Option<String>) {
+pub(super) type Texts = (String, Option<String>);
+
+/// The texts of a record of `__consumer_offsets`.
+pub(super) fn record(record: &RecordView<'_>) -> Texts {
+    texts(record, GroupKey::decode, key_json, value_json)
+}
+
+/// The texts of a record of a coordinator, given how its key and value are read.
+pub(super) fn texts<K>(
+    record: &RecordView<'_>,
+    decode_key: impl FnOnce(Bytes) -> Result<K, DecodeError>,
+    key_json: impl FnOnce(&K) -> Value,
+    value_json: impl FnOnce(&K, Bytes, i16) -> Result<Value, DecodeError>,
+) -> Texts {
     let offset = record.offset;
     let failed = |error: DecodeError| match error {
         DecodeError::UnknownRecordType { record_type, .. } => {
@@ -23,7 +36,7 @@ pub(super) fn record(record: &RecordView<'_>) -> (String, Option<String>) {
     };
     let key = Bytes::copy_from_slice(record.key.unwrap_or_default());
     let record_type = leading_number(&key);
-    let decoded = match GroupKey::decode(key) {
+    let decoded = match decode_key(key) {
         Ok(decoded) => decoded,
         Err(error) => return failed(error),
     };

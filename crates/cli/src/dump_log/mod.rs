@@ -8,6 +8,7 @@ mod index;
 mod metadata_json;
 mod segment;
 mod snapshot;
+mod transaction_json;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -62,12 +63,17 @@ const GRAMMAR: Grammar = Grammar {
             Show::Yes,
         ),
         (
+            "transaction-log-decoder",
+            Arg::None,
+            "Print the records of __transaction_state as JSON.",
+            Show::Yes,
+        ),
+        (
             "verify-index-only",
             Arg::None,
             "Check an index against its segment without printing it.",
             Show::Yes,
         ),
-        ("transaction-log-decoder", Arg::None, "", Show::Old),
         ("remote-log-metadata-decoder", Arg::None, "", Show::Old),
         ("share-group-state-decoder", Arg::None, "", Show::Old),
         ("key-decoder-class", Arg::Maybe("class"), "", Show::Old),
@@ -94,6 +100,8 @@ enum Decoder {
     Metadata,
     /// Records of `__consumer_offsets`.
     Offsets,
+    /// Records of `__transaction_state`.
+    Transactions,
 }
 
 /// What is done with an index.
@@ -131,9 +139,7 @@ pub(crate) fn run(call: &Call) -> Outcome {
 }
 
 fn depth(parsed: &Parsed) -> Outcome<Depth> {
-    for decoder in
-        ["transaction-log-decoder", "remote-log-metadata-decoder", "share-group-state-decoder"]
-    {
+    for decoder in ["remote-log-metadata-decoder", "share-group-state-decoder"] {
         if parsed.has(decoder) {
             return Err(Failure::usage(format!(
                 "--{decoder} is not there yet; --print-data-log prints the records undecoded"
@@ -142,6 +148,8 @@ fn depth(parsed: &Parsed) -> Outcome<Depth> {
     }
     let decoder = if parsed.has("offsets-decoder") {
         Decoder::Offsets
+    } else if parsed.has("transaction-log-decoder") {
+        Decoder::Transactions
     } else if parsed.has("cluster-metadata-decoder") {
         Decoder::Metadata
     } else {

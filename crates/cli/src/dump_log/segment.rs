@@ -10,7 +10,9 @@ use kalda_records::{
     RecordIter, RecordView, TimestampType, sequence_plus,
 };
 
-use super::{Decoder, Depth, Findings, base_offset, group_json, metadata_json, unreadable};
+use super::{
+    Decoder, Depth, Findings, base_offset, group_json, metadata_json, transaction_json, unreadable,
+};
 use crate::failure::{Failure, Outcome};
 
 /// The most bytes that one batch may decompress to.
@@ -173,6 +175,10 @@ fn write_contents(record: &RecordView<'_>, decoder: Decoder, line: &mut Vec<u8>)
         }
         Decoder::Offsets => {
             let (key, payload) = group_json::record(record);
+            (Some(key.into_bytes()), payload.map(String::into_bytes))
+        }
+        Decoder::Transactions => {
+            let (key, payload) = transaction_json::record(record);
             (Some(key.into_bytes()), payload.map(String::into_bytes))
         }
     };

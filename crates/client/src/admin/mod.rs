@@ -7,6 +7,7 @@ mod describe;
 mod groups;
 mod partitions;
 mod topics;
+mod transactions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +22,9 @@ pub use describe::{BrokerVersions, ClusterDescription, LogDir, LogDirReplica};
 pub use groups::{GroupDescription, GroupEpochs, GroupListing, GroupMember};
 pub use partitions::{ProducerState, Reassignment};
 pub use topics::{NewTopic, PartitionDescription, TopicDescription, TopicListing, TopicRef};
+pub use transactions::{
+    AbortTransaction, TransactionDescription, TransactionFilter, TransactionListing,
+};
 
 /// The calls that administrate. Cloning is cheap.
 #[derive(Clone, Debug)]

@@ -7,8 +7,6 @@ use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::delete_records::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
 };
-use kalda_protocol::messages::describe_producers::{DescribeProducersRequest, TopicRequest};
-
 use kalda_protocol::messages::list_partition_reassignments::ListPartitionReassignmentsRequest;
 
 use super::Admin;
@@ -29,6 +27,8 @@ pub struct ProducerState {
     pub last_sequence: i32,
     /// When that was.
     pub last_timestamp: i64,
+    /// The epoch of the coordinator that wrote its last marker, or -1.
+    pub coordinator_epoch: i32,
     /// Where its open transaction begins, or -1.
     pub current_txn_start_offset: i64,
 }
@@ -95,38 +95,6 @@ impl Admin {
         .await
     }
 
-    /// The producers that a partition's leader remembers.
-    ///
-    /// # Errors
-    /// As the broker says.
-    pub async fn describe_producers(
-        &self,
-        partition: &TopicPartition,
-    ) -> Result<Vec<ProducerState>> {
-        let request = DescribeProducersRequest {
-            topics: vec![TopicRequest {
-                name: partition.topic.to_string(),
-                partition_indexes: vec![partition.partition],
-            }],
-        };
-        self.with_retries("describeProducers", async || {
-            let connection = self.leader_of(partition).await?;
-            let response = connection.call(&request).await?;
-            let topic = response.topics.into_iter().next().ok_or_else(incomplete)?;
-            let result = topic.partitions.into_iter().next().ok_or_else(incomplete)?;
-            Error::check(result.error_code, result.error_message)?;
-            let states = result.active_producers.into_iter().map(|state| ProducerState {
-                producer_id: state.producer_id,
-                producer_epoch: state.producer_epoch,
-                last_sequence: state.last_sequence,
-                last_timestamp: state.last_timestamp,
-                current_txn_start_offset: state.current_txn_start_offset,
-            });
-            Ok(states.collect())
-        })
-        .await
-    }
-
     /// The partitions that are being moved: the replicas that come and those that go.
     ///
     /// # Errors
@@ -150,7 +118,7 @@ impl Admin {
         .await
     }
 
-    async fn leader_of(
+    pub(super) async fn leader_of(
         &self,
         partition: &TopicPartition,
     ) -> Result<std::sync::Arc<crate::connection::Connection>> {
