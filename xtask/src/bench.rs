@@ -8,6 +8,7 @@
 mod apache;
 mod broker;
 mod compare;
+mod coordinators;
 mod figures;
 mod load;
 mod partitions;
@@ -34,6 +35,10 @@ struct Scale {
     /// Rounds that are not counted: they warm the page cache, and a JVM until it has compiled.
     warm_up_rounds: usize,
     rounds: usize,
+    transactions: usize,
+    commits: usize,
+    /// Records in the partition that is loaded.
+    reloaded: usize,
 }
 
 impl Scale {
@@ -44,13 +49,24 @@ impl Scale {
         load_bytes: 1 << 30,
         warm_up_rounds: 3,
         rounds: 5,
+        transactions: 2_000,
+        commits: 1_000_000,
+        reloaded: 1_000_000,
     };
-    const QUICK: Self =
-        Self { starts: 10, load_bytes: 256 << 20, warm_up_rounds: 1, rounds: 3, ..Self::FULL };
+    const QUICK: Self = Self {
+        starts: 10,
+        load_bytes: 256 << 20,
+        warm_up_rounds: 1,
+        rounds: 3,
+        transactions: 400,
+        commits: 50_000,
+        reloaded: 200_000,
+        ..Self::FULL
+    };
 }
 
 /// The parts, as `--only` names them.
-const PARTS: [&str; 4] = ["start", "partitions", "zero-copy", "throughput"];
+const PARTS: [&str; 5] = ["start", "partitions", "zero-copy", "throughput", "coordinators"];
 
 /// What the command line asks for.
 struct Options {
@@ -118,7 +134,8 @@ fn measure(root: &Path, binary: PathBuf, options: &Options) -> Outcome<()> {
             "start" => startup::measure(&kalda, scale, &mut table),
             "partitions" => partitions::measure(&kalda, scale, &mut table),
             "zero-copy" => zero_copy::measure(&kalda, &mut table),
-            _ => throughput(root, &kalda, options, &mut table),
+            "throughput" => throughput(root, &kalda, options, &mut table),
+            _ => coordination(root, &kalda, options, &mut table),
         };
         if let Err(error) = outcome {
             println!("{part}: FAILED: {error}");
@@ -132,4 +149,9 @@ fn measure(root: &Path, binary: PathBuf, options: &Options) -> Outcome<()> {
 fn throughput(root: &Path, kalda: &Kalda, options: &Options, table: &mut Table) -> Outcome<()> {
     let jars = if options.with_apache { Some(apache::jars(root)?) } else { None };
     compare::measure(kalda, jars.as_deref(), options.scale, table)
+}
+
+fn coordination(root: &Path, kalda: &Kalda, options: &Options, table: &mut Table) -> Outcome<()> {
+    let jars = if options.with_apache { Some(apache::jars(root)?) } else { None };
+    coordinators::measure(kalda, jars.as_deref(), options.scale, table)
 }

@@ -47,6 +47,12 @@ fn pom() -> String {
 
 /// Formats a directory and starts the broker on it, with a heap of 1 GiB as Kafka's script gives it.
 pub(crate) fn start(jars: &Path, directory: &Path) -> Outcome<Broker> {
+    start_with(jars, directory, &["offsets.topic.replication.factor=1"])
+}
+
+/// The same with some settings, each `key=value`; on a directory that it had before, with what is
+/// in it.
+pub(crate) fn start_with(jars: &Path, directory: &Path, settings: &[&str]) -> Outcome<Broker> {
     let (address, controller) = (free_address()?, free_address()?);
     let properties = directory.join("server.properties");
     let data = directory.join("data");
@@ -55,9 +61,9 @@ pub(crate) fn start(jars: &Path, directory: &Path) -> Outcome<Broker> {
          controller.quorum.voters=1@{controller}\n\
          listeners=PLAINTEXT://{address},CONTROLLER://{controller}\n\
          controller.listener.names=CONTROLLER\n\
-         offsets.topic.replication.factor=1\n\
-         log.dirs={}\n",
-        data.display()
+         log.dirs={}\n{}\n",
+        data.display(),
+        settings.join("\n")
     );
     fs::write(&properties, text)?;
     let java = || {
@@ -66,11 +72,13 @@ pub(crate) fn start(jars: &Path, directory: &Path) -> Outcome<Broker> {
         command.arg(format!("{}/*", jars.display()));
         command
     };
-    let mut format = java();
-    format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]).arg(&properties);
-    let formatted = format.output()?;
-    if !formatted.status.success() {
-        return Err(String::from_utf8_lossy(&formatted.stderr).into_owned().into());
+    if !data.exists() {
+        let mut format = java();
+        format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]).arg(&properties);
+        let formatted = format.output()?;
+        if !formatted.status.success() {
+            return Err(String::from_utf8_lossy(&formatted.stderr).into_owned().into());
+        }
     }
     let mut command = java();
     command.arg("kafka.Kafka").arg(&properties);

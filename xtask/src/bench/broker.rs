@@ -46,6 +46,16 @@ impl Kalda {
         self.start_in(directory, &[])
     }
 
+    /// Starts it with some settings, each `key=value`.
+    pub(crate) fn start_with(&self, directory: &Path, settings: &[&str]) -> Outcome<Broker> {
+        let address = free_address()?;
+        let mut command = self.command(address, &directory.join("data"), &[]);
+        for setting in settings {
+            command.args(["--override", setting]);
+        }
+        Broker::spawn(command, address, directory)
+    }
+
     /// Starts it below a wrapper that becomes the broker by itself, such as `strace -D`.
     pub(crate) fn start_in(&self, directory: &Path, wrapper: &[&str]) -> Outcome<Broker> {
         let address = free_address()?;

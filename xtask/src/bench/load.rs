@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use kalda_model::Uuid;
 use kalda_protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
@@ -14,6 +15,7 @@ use kalda_protocol::messages::fetch::{FetchPartition, FetchRequest, FetchTopic};
 use kalda_protocol::messages::list_offsets::{
     ListOffsetsPartition, ListOffsetsRequest, ListOffsetsTopic,
 };
+use kalda_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic};
 use kalda_protocol::messages::produce::{PartitionProduceData, ProduceRequest, TopicProduceData};
 use kalda_records::{BatchBuilder, BatchIter, BatchOptions};
 
@@ -25,6 +27,8 @@ const PRODUCE: i16 = 9;
 const FETCH: i16 = 11;
 const CREATE_TOPICS: i16 = 5;
 const DELETE_TOPICS: i16 = 4;
+/// The first with topic ids.
+const METADATA: i16 = 10;
 /// The version for [`latest_offsets`].
 pub(crate) const LIST_OFFSETS: i16 = 5;
 const LATEST: i64 = -1;
@@ -86,6 +90,19 @@ pub(crate) fn create_topic(
         return Err(format!("{name}: {} {:?}", topic.error_code, topic.error_message).into());
     }
     await_log(connection, name)
+}
+
+/// The id that a topic was given.
+pub(crate) fn topic_id(connection: &mut Connection, name: &str) -> Outcome<Uuid> {
+    let topic =
+        MetadataRequestTopic { name: Some(name.to_owned()), ..MetadataRequestTopic::default() };
+    let request = MetadataRequest {
+        topics: Some(vec![topic]),
+        allow_auto_topic_creation: false,
+        ..MetadataRequest::default()
+    };
+    let answer = connection.call(&request, METADATA)?;
+    Ok(answer.topics.first().ok_or("a topic without metadata")?.topic_id)
 }
 
 /// Waits until partition 0 is served: the controller's yes comes before the broker has the log.
@@ -241,7 +258,8 @@ fn batch() -> Outcome<Bytes> {
     Ok(builder.build()?)
 }
 
-fn now_ms() -> Outcome<i64> {
+/// The clock of this machine.
+pub(crate) fn now_ms() -> Outcome<i64> {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?;
     Ok(i64::try_from(since.as_millis())?)
 }

@@ -2,8 +2,8 @@
 //!
 //! A transactional batch is taken only if the producer's transaction is open here already, or if the
 //! coordinator has said that the partition belongs to it: or else a late batch would begin a transaction
-//! that nobody ends (KIP-890). A guard is made before the coordinator is asked, and any marker voids it,
-//! so that what the coordinator said of one transaction cannot let the batch into the next.
+//! that nobody ends (KIP-890). A guard is made before the coordinator is asked, and the marker that ends
+//! the transaction voids it, so that what was said of one transaction lets no batch into the next.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -52,9 +52,21 @@ impl Verifications {
         guard
     }
 
-    /// The producer's transaction has begun here, has ended, or was not verified.
+    /// The producer's transaction has begun here, or was not verified.
     pub(super) fn end(&mut self, id: ProducerId) {
         self.by_producer.remove(&id);
+    }
+
+    /// A marker has come. One with an epoch of its own ends the transactions before that epoch; the
+    /// producer may be about to begin the next one under it already.
+    fn on_marker(&mut self, marker: &MarkerToAppend) {
+        let is_voided = |epoch: ProducerEpoch| {
+            epoch < marker.producer_epoch
+                || epoch == marker.producer_epoch && marker.transaction_version < 2
+        };
+        if self.by_producer.get(&marker.producer_id).is_some_and(|(epoch, _)| is_voided(*epoch)) {
+            self.by_producer.remove(&marker.producer_id);
+        }
     }
 
     fn is_held(&self, id: ProducerId, epoch: ProducerEpoch, guard: VerificationGuard) -> bool {
@@ -106,7 +118,7 @@ impl HostedPartition {
     ) -> Result<Option<Offset>, ErrorCode> {
         let mut state = self.serving()?;
         state.partition.check_append(Acks::All).map_err(refused)?;
-        state.verifications.end(marker.producer_id);
+        state.verifications.on_marker(marker);
         let is_new = state.check_marker(marker).map_err(|error| self.append_failed(error).error)?;
         if !is_new {
             let end = state.log.log_end_offset();

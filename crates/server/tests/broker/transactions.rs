@@ -96,6 +96,23 @@ fn a_batch_of_no_transaction_is_not_let_in() {
 }
 
 #[test]
+fn the_next_transaction_may_begin_while_the_markers_of_the_last_are_written() {
+    let rig = Rig::start(&[]);
+    let mut client = rig.client();
+    client.create("t", 1, &[]);
+    let mut producer = Transactional::init(&mut client, "a", 60_000);
+    for count in 0..50 {
+        // Without a look at anything in between.
+        assert_eq!(producer.produce(&mut client, 12, "t", 0, "x"), (0, 2 * count));
+        find_group(&mut client, "g");
+        assert_eq!(producer.commit_offset(&mut client, 5, "g", "t", 0, count), 0);
+        let ended = producer.end(&mut client, 5, true);
+        assert_eq!(ended.error_code, 0);
+        producer.follow(5, ended.producer_id, ended.producer_epoch);
+    }
+}
+
+#[test]
 fn a_late_marker_does_not_end_the_next_transaction() {
     let rig = Rig::start(&[]);
     let mut client = rig.client();
