@@ -49,6 +49,13 @@ public class Check {
             case "static" -> new GroupChecks(check).staticMembers();
             case "groups" -> new GroupAdminChecks(check).groups();
             case "offsets" -> new GroupAdminChecks(check).offsets();
+            case "transactions" -> new TransactionChecks(check).commitAndAbort();
+            case "fencing" -> new TransactionChecks(check).fencing();
+            case "timeout" -> new TransactionChecks(check).timeout();
+            case "many" -> new TransactionChecks(check).many();
+            case "loop" -> new TransactionChecks(check).loop("classic");
+            case "newer-loop" -> new TransactionChecks(check).loop("consumer");
+            case "transaction-admin" -> new TransactionChecks(check).admin();
             default -> throw new IllegalArgumentException("no check named " + args[2]);
         }
     }

@@ -19,11 +19,20 @@ CHECKS = {
     "static": "group: static members come back and are fenced",
     "groups": "Admin: list, describe and delete consumer groups",
     "offsets": "Admin: list, alter and delete a group's offsets",
+    "transactions": "transactions: commit, abort, both isolations, several partitions",
+    "fencing": "transactions: the older of two producers is fenced",
+    "timeout": "transactions: one that runs out of time is aborted",
+    "many": "transactions: 200 in a row, some over 50 partitions",
+    "loop": "transactions: consume, transform, produce, exactly once",
+    "transaction-admin": "Admin: list and describe transactions, describeProducers",
 }
 
 
 # KIP-848, which the tutorial's release does not know.
-NEWER = {"newer": "group of two members, group.protocol=consumer"}
+NEWER = {
+    "newer": "group of two members, group.protocol=consumer",
+    "newer-loop": "transactions: consume, transform, produce, group.protocol=consumer",
+}
 
 
 def checks(versions):

@@ -59,7 +59,7 @@ impl Scale {
         warm_up_rounds: 1,
         rounds: 3,
         transactions: 400,
-        commits: 50_000,
+        commits: 20_000,
         reloaded: 200_000,
         ..Self::FULL
     };

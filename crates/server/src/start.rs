@@ -58,7 +58,7 @@ impl Server {
         // Addresses first: a second broker by mistake must not touch the first one's data.
         let mut sockets = Vec::new();
         let mut listeners = Vec::new();
-        let backlog = i32::try_from(config.number("socket.listen.backlog.size")).unwrap_or(50);
+        let backlog = backlog(&config);
         for listener in &config.listeners {
             let socket = bind(listener, backlog).map_err(StartError)?;
             let address = socket.local_addr().map_err(|error| StartError(error.to_string()))?;
@@ -233,6 +233,17 @@ async fn run_first(broker: Arc<Broker>, first: First) {
         spawn_essential(&broker, "an acceptor", accept);
     }
     tokio::task::spawn_local(stop::on_signal(broker));
+}
+
+/// `socket.listen.backlog.size`. Kafka's default of 50 makes the rest of a hundred clients that come
+/// at once wait for a second, which is when they knock again; what nobody asked for is more.
+fn backlog(config: &BrokerConfig) -> i32 {
+    const KEY: &str = "socket.listen.backlog.size";
+    const DEFAULT: i32 = 1024;
+    if !config.values.contains_key(KEY) {
+        return DEFAULT;
+    }
+    i32::try_from(config.number(KEY)).unwrap_or(DEFAULT)
 }
 
 /// Runs what the broker cannot do without: if it panics the broker stops, rather than going on half

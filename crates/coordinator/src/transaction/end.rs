@@ -105,9 +105,13 @@ fn relation(
     if is_repeatable && i32::from(transaction.epoch.0) == i32::from(epoch.0) + 1 {
         return Ok(Relation::Repeated);
     }
-    let is_ending_under_its_feet = is_repeatable && transaction.state.is_ending();
-    if transaction.epoch != epoch || is_ending_under_its_feet {
+    if transaction.epoch != epoch {
         return Err(ErrorCode::ProducerFenced);
+    }
+    if is_repeatable && transaction.state.is_ending() {
+        // It has heard how its last transaction ended, and ends the next one, in which nothing was
+        // written, before the markers of the last are.
+        return Err(ErrorCode::ConcurrentTransactions);
     }
     Ok(Relation::Current)
 }
