@@ -1,5 +1,5 @@
 """The list of every check, with the exact versions of every client."""
-from . import go_clients, group_tools, hostile_frames, java_clients, kafka_tools, kcat_client, node_clients, python_clients
+from . import go_clients, group_tools, hostile_frames, java_clients, kafka_tools, kcat_client, node_clients, python_clients, streams
 
 # Apache Kafka's broker and tools.
 KAFKA_TOOLS = "4.1.2"
@@ -18,6 +18,7 @@ def all_checks():
         *go_clients.sarama(SARAMA),
         *go_clients.kafka_go(KAFKA_GO),
         *java_clients.checks(KAFKA_CLIENTS),
+        *streams.checks(KAFKA_TOOLS),
         *kafka_tools.checks(KAFKA_TOOLS),
         *group_tools.checks(KAFKA_TOOLS),
         *kcat_client.checks(),
