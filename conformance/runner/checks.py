@@ -1,5 +1,5 @@
 """The list of every check, with the exact versions of every client."""
-from . import go_clients, group_tools, hostile_frames, java_clients, kafka_tools, kcat_client, node_clients, python_clients, streams
+from . import go_clients, group_tools, hostile_frames, java_clients, kafka_tools, kcat_client, node_clients, python_clients, streams, transaction_tools
 
 # Apache Kafka's broker and tools.
 KAFKA_TOOLS = "4.1.2"
@@ -21,6 +21,7 @@ def all_checks():
         *streams.checks(KAFKA_TOOLS),
         *kafka_tools.checks(KAFKA_TOOLS),
         *group_tools.checks(KAFKA_TOOLS),
+        *transaction_tools.checks(KAFKA_TOOLS),
         *kcat_client.checks(),
         *python_clients.confluent(CONFLUENT_KAFKA),
         *python_clients.kafka_python(KAFKA_PYTHON),

@@ -1,8 +1,11 @@
 """Checks of the Python clients: confluent-kafka (librdkafka), kafka-python and aiokafka."""
 import contextlib
+import os
+import signal
 import subprocess
 import tempfile
 
+from .broker import BrokerFailed
 from .cache import ROOM
 from .check import CLIENT_SECONDS_MAX, Check, Failed, expect
 
@@ -33,6 +36,12 @@ KAFKA_PYTHON_GROUP_CHECKS = {
     "admin": "admin: list, describe and offsets of groups",
 }
 
+CONFLUENT_TRANSACTION_CHECKS = {
+    "transactions": "transactions: commit, abort, both isolations, several partitions",
+    "fencing": "transactions: the older of two producers is fenced",
+    "loop": "transactions: consume, transform, produce, exactly once",
+}
+
 AIOKAFKA_CHECKS = {
     "group": "group: commit, automatic commits, restart",
     "two": "group of two members",
@@ -44,6 +53,9 @@ def confluent(version):
         yield python_check("confluent-kafka", version, "confluent.py", name, what)
     for name, what in CONFLUENT_GROUP_CHECKS.items():
         yield python_check("confluent-kafka", version, "confluent_groups.py", name, what)
+    for name, what in CONFLUENT_TRANSACTION_CHECKS.items():
+        yield python_check("confluent-kafka", version, "confluent_transactions.py", name, what)
+    yield Check(f"confluent-kafka {version}", "transactions: one stays open when the broker is killed", killed(version), needs_restart=True)
     yield Check(f"confluent-kafka {version}", "group: goes on when the broker is restarted", restarted(version), needs_restart=True)
 
 
@@ -58,6 +70,8 @@ def kafka_python(versions):
 def aiokafka(version):
     for name, what in AIOKAFKA_CHECKS.items():
         yield python_check("aiokafka", version, "aiokafka_groups.py", name, what)
+    what = "transactions: consume, produce, exactly once"
+    yield python_check("aiokafka", version, "aiokafka_transactions.py", "loop", what)
 
 
 def python_check(package, version, script, name, what):
@@ -79,6 +93,25 @@ def restarted(version):
                 client.callback(process.kill)
                 if process.stdout.readline() != "committed\n":
                     raise Failed(process.communicate()[1])
+            with rig.broker.another(directory, broker.bootstrap):
+                _, problem = process.communicate("restarted\n", CLIENT_SECONDS_MAX)
+                expect(process.returncode == 0, problem)
+
+    return work
+
+
+def killed(version):
+    """The same with a transaction open, and without giving the broker a chance to stop."""
+    def work(rig):
+        python = rig.cache.python([f"confluent-kafka=={version}"])
+        with tempfile.TemporaryDirectory(dir=rig.directory) as directory, contextlib.ExitStack() as client:
+            with contextlib.suppress(BrokerFailed), rig.broker.another(directory) as broker:
+                command = [python, "-B", ROOM / "python" / "confluent_transactions.py", broker.bootstrap, rig.topic("killed"), "killed"]
+                process = client.enter_context(subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True))
+                client.callback(process.kill)
+                if process.stdout.readline() != "open\n":
+                    raise Failed(process.communicate()[1])
+                os.kill(broker.pid, signal.SIGKILL)
             with rig.broker.another(directory, broker.bootstrap):
                 _, problem = process.communicate("restarted\n", CLIENT_SECONDS_MAX)
                 expect(process.returncode == 0, problem)
