@@ -3,7 +3,6 @@
 
 use kalda_model::{ProducerEpoch, ProducerId};
 use kalda_protocol::ErrorCode;
-use kalda_protocol::messages::consumer_group_heartbeat::ConsumerGroupHeartbeatRequest;
 use kalda_protocol::messages::delete_groups::DeletableGroupResult;
 use kalda_protocol::messages::heartbeat::HeartbeatRequest;
 use kalda_protocol::messages::join_group::JoinGroupRequest;
@@ -18,15 +17,17 @@ use crate::classic::{
     ClassicGroup, CommitKind, GroupState, Membership, describe_dead, group_exceeds_names,
     heartbeat_answer, join_error, leave_group_that_is_not_there, listed, sync_error,
 };
-use crate::consumer;
+use crate::consumer::{self, OffsetRequest};
 use crate::decision::{Context, Decision, Token, Turn};
 use crate::offsets;
-use crate::records::{self, NAME_BYTES_MAX};
+use crate::records::{NAME_BYTES_MAX, is_group_id};
 use crate::request::{Caller, GroupRequest, GroupResponse};
 use crate::shard::GroupShard;
 
 /// OffsetCommit from this version on may tell a group that is not there from a wrong generation.
 const COMMIT_NOT_FOUND_SINCE: i16 = 9;
+/// OffsetCommit from this version on knows of members' epochs.
+const MEMBER_EPOCHS_SINCE: i16 = 9;
 
 impl GroupShard {
     /// Decides what comes of a request. Its answer, and those of others that it sets free, are in the
@@ -50,9 +51,11 @@ impl GroupShard {
             GroupRequest::TxnOffsetCommit(request) => self.txn_commit(token, &request, cx),
             GroupRequest::OffsetFetch { group, require_stable } => {
                 let member_id = group.member_id.as_deref().unwrap_or_default();
+                let generation = group.member_epoch;
+                let who = Membership { member_id, instance_id: None, generation };
                 let checked = match self.consumers.get(&group.group_id) {
-                    Some(consumers) if group.member_epoch >= 0 || !member_id.is_empty() => {
-                        consumers.check_commit(member_id, group.member_epoch, true)
+                    Some(consumers) if generation >= 0 || !member_id.is_empty() => {
+                        consumers.check_offsets(who, OffsetRequest::WithEpochs)
                     }
                     _ => Ok(()),
                 };
@@ -99,7 +102,12 @@ impl GroupShard {
         }
     }
 
-    fn reply(&self, token: Token, response: GroupResponse, cx: &Context<'_>) -> Decision {
+    pub(crate) fn reply(
+        &self,
+        token: Token,
+        response: GroupResponse,
+        cx: &Context<'_>,
+    ) -> Decision {
         let mut turn = self.turn(cx);
         turn.answer(token, response);
         turn.out
@@ -122,7 +130,7 @@ impl GroupShard {
         } else if group_exceeds_names(request, caller) {
             Some((ErrorCode::InvalidRequest, ""))
         } else if consumers.is_some_and(|group| !group.state.members.is_empty()) {
-            Some((ErrorCode::InconsistentGroupProtocol, request.member_id.as_str()))
+            return self.join_consumer_group(token, caller, request, cx);
         } else if !request.member_id.is_empty() && !self.groups.contains_key(id) {
             Some((ErrorCode::UnknownMemberId, request.member_id.as_str()))
         } else {
@@ -146,15 +154,28 @@ impl GroupShard {
     fn sync(&mut self, token: Token, request: SyncGroupRequest, cx: &Context<'_>) -> Decision {
         let id = request.group_id.clone();
         let missing = missing_group(&id);
+        if let Some(group) = self.consumers.get_mut(&id) {
+            let mut turn = Turn::new(cx, &self.settings, self.last_replayed);
+            let answer = group.on_classic_sync(&request, &turn);
+            turn.answer(token, GroupResponse::Sync(answer));
+            let out = turn.out;
+            self.rearm(&id);
+            return out;
+        }
         match self.with_group(&id, cx, |group, turn| group.on_sync(token, request, turn)) {
             Some(((), decision)) => decision,
             None => self.reply(token, GroupResponse::Sync(sync_error(missing)), cx),
         }
     }
 
-    /// Does not touch the timers: a heartbeat only moves a deadline away, and the timer that comes
-    /// early finds nothing to do.
+    /// Does not touch the timers of a classic group: a heartbeat only moves a deadline away, and the
+    /// timer that comes early finds nothing to do.
     fn heartbeat(&mut self, request: &HeartbeatRequest, cx: &Context<'_>) -> ErrorCode {
+        if let Some(group) = self.consumers.get_mut(&request.group_id) {
+            let error = group.on_classic_heartbeat(request, cx.now_ms);
+            self.rearm(&request.group_id);
+            return error;
+        }
         match self.groups.get_mut(&request.group_id) {
             Some(group) => group.on_heartbeat(request, cx.now_ms),
             None => missing_group(&request.group_id),
@@ -169,6 +190,9 @@ impl GroupShard {
         cx: &Context<'_>,
     ) -> Decision {
         let id = request.group_id.clone();
+        if self.consumers.contains_key(&id) {
+            return self.leave_consumer_group(token, caller, request, cx);
+        }
         if !self.groups.contains_key(&id) {
             let answer = leave_group_that_is_not_there(request, caller.api_version);
             return self.reply(token, GroupResponse::Leave(answer), cx);
@@ -198,11 +222,10 @@ impl GroupShard {
             ErrorCode::IllegalGeneration
         };
         let checked = match self.consumers.get(&request.group_id) {
-            Some(group) => group.check_commit(
-                who.member_id,
-                who.generation,
-                caller.api_version >= COMMIT_NOT_FOUND_SINCE,
-            ),
+            Some(group) if caller.api_version >= MEMBER_EPOCHS_SINCE => {
+                group.check_offsets(who, OffsetRequest::WithEpochs)
+            }
+            Some(group) => group.check_offsets(who, OffsetRequest::WithoutEpochs),
             None => self.check_commit(&request.group_id, who, CommitKind::Plain, not_found),
         };
         let mut turn = self.turn(cx);
@@ -232,12 +255,7 @@ impl GroupShard {
         let checked = if id.is_empty() {
             Err(ErrorCode::InvalidGroupId)
         } else if let Some(group) = self.consumers.get(id) {
-            // The request knows generations only.
-            match group.check_commit(who.member_id, who.generation, true) {
-                _ if who.member_id.is_empty() && who.generation < 0 => Ok(()),
-                Err(ErrorCode::StaleMemberEpoch) => Err(ErrorCode::IllegalGeneration),
-                checked => checked,
-            }
+            group.check_offsets(who, OffsetRequest::Transactional)
         } else {
             self.check_commit(id, who, CommitKind::Transactional, ErrorCode::IllegalGeneration)
         };
@@ -321,54 +339,6 @@ impl GroupShard {
         turn.answer(token, GroupResponse::Delete(results));
         turn.out
     }
-
-    /// A group of the other protocol gives way if it has no members.
-    fn consumer_heartbeat(
-        &mut self,
-        token: Token,
-        caller: &Caller,
-        request: &ConsumerGroupHeartbeatRequest,
-        cx: &Context<'_>,
-    ) -> Decision {
-        let id = request.group_id.as_str();
-        let classic = self.groups.get(id);
-        let joins = request.member_epoch == 0;
-        let refusal = if !is_group_id(id) {
-            Some((ErrorCode::InvalidRequest, "GroupId can't be empty.".to_owned()))
-        } else if classic.is_some_and(|group| !group.is_idle()) {
-            Some((ErrorCode::GroupIdNotFound, format!("Group {id} is not a consumer group.")))
-        } else if !joins && !self.consumers.contains_key(id) {
-            Some((ErrorCode::GroupIdNotFound, format!("Group {id} not found.")))
-        } else {
-            None
-        };
-        if let Some((error, message)) = refusal {
-            let answer = consumer::refuse(error, &message);
-            return self.reply(token, GroupResponse::ConsumerGroupHeartbeat(answer), cx);
-        }
-        let gives_way = classic.is_some_and(|group| group.logged().is_some());
-        let mut turn = Turn::new(cx, &self.settings, self.last_replayed);
-        if gives_way {
-            turn.out.records.push(records::group_tombstone(id));
-        }
-        let was_there = self.consumers.contains_key(id);
-        let group = self.consumers.entry(id.to_owned()).or_default();
-        let answer = group.on_heartbeat(id, caller, request, &mut turn);
-        if answer.error_code != ErrorCode::None.code() {
-            turn.out.records.clear();
-        }
-        turn.answer(token, GroupResponse::ConsumerGroupHeartbeat(answer));
-        let out = turn.out;
-        if !was_there && out.records.is_empty() {
-            self.consumers.remove(id);
-        }
-        self.rearm(id);
-        out
-    }
-}
-
-fn is_group_id(id: &str) -> bool {
-    !id.is_empty() && id.len() <= NAME_BYTES_MAX
 }
 
 /// What members hear of a group that is not there.

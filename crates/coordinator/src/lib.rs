@@ -12,6 +12,7 @@ mod contract;
 mod decision;
 mod group_contract;
 mod handle;
+mod migration;
 mod offsets;
 mod partitioner;
 mod records;
@@ -29,7 +30,7 @@ pub use decision::{
 pub use partitioner::partition_for;
 pub use records::ReplayError;
 pub use request::{Caller, GroupRequest, GroupResponse};
-pub use settings::GroupSettings;
+pub use settings::{GroupSettings, MigrationPolicy};
 pub use shard::GroupShard;
 pub use transaction::{
     AddPartitions, TransactionRequest, TransactionResponse, TransactionSettings, TransactionShard,

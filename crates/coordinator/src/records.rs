@@ -17,6 +17,11 @@ use crate::decision::CoordinatorRecord;
 /// together from others are held to it where these enter.
 pub(crate) const NAME_BYTES_MAX: usize = i16::MAX as usize;
 
+/// Whether a group may be named so.
+pub(crate) fn is_group_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= NAME_BYTES_MAX
+}
+
 /// Kafka 4.1 writes this one, so that older brokers can still read it.
 const GROUP_METADATA_VERSION: i16 = 3;
 /// The newest layout of an offset.

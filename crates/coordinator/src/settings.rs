@@ -3,6 +3,40 @@
 
 use std::time::Duration;
 
+/// `group.consumer.migration.policy`: which conversions of groups that have members are allowed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)] // Each variant is the value of that name.
+pub enum MigrationPolicy {
+    Bidirectional,
+    Upgrade,
+    Downgrade,
+    Disabled,
+}
+
+impl MigrationPolicy {
+    /// The policy of that name, which is not told apart by upper and lower case.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        let all = [
+            ("bidirectional", Self::Bidirectional),
+            ("upgrade", Self::Upgrade),
+            ("downgrade", Self::Downgrade),
+            ("disabled", Self::Disabled),
+        ];
+        all.into_iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, policy)| policy)
+    }
+
+    pub(crate) fn allows_upgrade(self) -> bool {
+        matches!(self, Self::Bidirectional | Self::Upgrade)
+    }
+
+    pub(crate) fn allows_downgrade(self) -> bool {
+        matches!(self, Self::Bidirectional | Self::Downgrade)
+    }
+}
+
 /// What the broker's configuration says of groups; the defaults are Kafka's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GroupSettings {
@@ -27,6 +61,11 @@ pub struct GroupSettings {
     pub consumer_heartbeat_interval_ms: i32,
     /// `group.consumer.max.size`.
     pub consumer_max_group_size: usize,
+    /// `group.consumer.migration.policy`.
+    pub consumer_migration_policy: MigrationPolicy,
+    /// `group.consumer.regex.refresh.interval.ms`: how long what a regular expression stands for
+    /// holds, if no change of the metadata makes the broker look earlier.
+    pub consumer_regex_refresh_interval_ms: i32,
     /// How long the join of a member that is new may stay unanswered before the member is taken for
     /// gone. A constant in Kafka: five minutes.
     pub new_member_join_timeout_ms: i32,
@@ -45,6 +84,8 @@ impl Default for GroupSettings {
             consumer_session_timeout_ms: 45_000,
             consumer_heartbeat_interval_ms: 5_000,
             consumer_max_group_size: usize::MAX,
+            consumer_migration_policy: MigrationPolicy::Bidirectional,
+            consumer_regex_refresh_interval_ms: 600_000,
             new_member_join_timeout_ms: 300_000,
         }
     }

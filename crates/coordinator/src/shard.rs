@@ -15,6 +15,7 @@ use crate::classic::ClassicGroup;
 use crate::consumer::{Change, ConsumerGroup, Draft};
 use crate::contract::coordinator_error;
 use crate::decision::{Context, CoordinatorRecord, Decision, Token, Turn};
+use crate::migration::fence;
 use crate::offsets::{self, Expiry, ExpiryRule, OffsetStore, Outcome};
 use crate::records::{self, ReplayError, Replayed};
 use crate::request::GroupResponse;
@@ -158,7 +159,13 @@ impl GroupShard {
             if let Some(group) = self.consumers.get_mut(&id) {
                 group.armed_ms = None;
                 let mut turn = Turn { cx, settings: &self.settings, out };
-                group.on_timer(&id, &mut turn);
+                let gone = group.take_expired(cx.now_ms);
+                if gone.is_empty() {
+                    group.on_regex_timer(&id, &mut turn);
+                } else {
+                    // Its turn comes again when this is replayed.
+                    fence(&mut self.groups, group, &id, &gone, &mut turn);
+                }
                 out = turn.out;
             }
             self.rearm(&id);
@@ -196,6 +203,12 @@ impl GroupShard {
             self.rearm(&id);
         }
         for record in &failed.records {
+            if let Ok(Replayed::Consumer { group: id, .. }) = records::decode(record)
+                && let Some(group) = self.consumers.get_mut(&id)
+            {
+                group.on_append_failed(cx.now_ms, self.settings.consumer_session_timeout_ms);
+                self.rearm(&id);
+            }
             let Ok(GroupKey::GroupMetadata(key)) = GroupKey::decode(record.key.clone()) else {
                 continue;
             };
@@ -231,6 +244,18 @@ impl GroupShard {
     #[cfg(test)]
     pub(crate) fn logged_groups(&self) -> impl Iterator<Item = (&str, &GroupMetadataValue)> {
         self.groups.values().filter_map(|group| Some((group.id.as_str(), group.logged()?)))
+    }
+
+    /// Whoever has a deadline is woken for it.
+    #[cfg(test)]
+    pub(crate) fn assert_timers(&self) {
+        let classic = self.groups.iter().map(|(id, group)| (id, group.next_deadline_ms()));
+        let consumers = self.consumers.iter().map(|(id, group)| (id, group.next_deadline_ms()));
+        for (id, deadline_ms) in classic.chain(consumers) {
+            let Some(deadline_ms) = deadline_ms else { continue };
+            let armed = self.timers.iter().any(|(at_ms, of)| of == id && *at_ms <= deadline_ms);
+            assert!(armed, "{id} is not woken at {deadline_ms}");
+        }
     }
 
     pub(crate) fn turn<'a>(&'a self, cx: &'a Context<'a>) -> Turn<'a> {
@@ -300,11 +325,24 @@ impl GroupShard {
     }
 
     fn remove_group(&mut self, id: &str) {
-        if let Some(group) = self.groups.remove(id)
-            && let Some(armed) = group.armed_ms
-        {
-            self.timers.remove(&(armed, group.id));
+        if let Some(group) = self.groups.remove(id) {
+            self.disarm(id, group.armed_ms);
         }
+    }
+
+    /// A group that goes takes its timer with it. The one that takes its place may have been armed
+    /// for the very same moment, or not yet.
+    fn disarm(&mut self, id: &str, armed_ms: Option<i64>) {
+        if let Some(at_ms) = armed_ms {
+            self.timers.remove(&(at_ms, id.to_owned()));
+        }
+        if let Some(group) = self.groups.get_mut(id) {
+            group.armed_ms = None;
+        }
+        if let Some(group) = self.consumers.get_mut(id) {
+            group.armed_ms = None;
+        }
+        self.rearm(id);
     }
 
     fn replay_group(&mut self, id: String, value: Option<GroupMetadataValue>) {
@@ -330,10 +368,8 @@ impl GroupShard {
 
     fn replay_consumer(&mut self, id: String, change: Change) {
         if change == Change::Epoch(None) {
-            if let Some(group) = self.consumers.remove(&id)
-                && let Some(armed) = group.armed_ms
-            {
-                self.timers.remove(&(armed, id.clone()));
+            if let Some(group) = self.consumers.remove(&id) {
+                self.disarm(&id, group.armed_ms);
             }
             if self.offsets.has_offsets(&id) || self.offsets.has_open_transaction(&id) {
                 self.ensure_group(&id);
@@ -347,6 +383,7 @@ impl GroupShard {
                 | Change::TargetEpoch(None)
                 | Change::Target(_, None)
                 | Change::Current(_, None)
+                | Change::Regex(_, None)
         );
         if is_tombstone {
             if let Some(group) = self.consumers.get_mut(&id) {

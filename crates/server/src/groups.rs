@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use kalda_coordinator::{GroupSettings, GroupShard};
+use kalda_coordinator::{GroupSettings, GroupShard, MigrationPolicy};
 use kalda_model::LeaderEpoch;
 
 use crate::broker::Broker;
@@ -45,6 +45,8 @@ impl GroupCoordinator {
 
 fn settings(config: &BrokerConfig) -> GroupSettings {
     let number = |name: &str| i32::try_from(config.number(name)).unwrap_or(i32::MAX);
+    let policy = config.text("group.consumer.migration.policy").unwrap_or_default();
+    let defaults = GroupSettings::default();
     GroupSettings {
         initial_rebalance_delay_ms: number("group.initial.rebalance.delay.ms"),
         min_session_timeout_ms: number("group.min.session.timeout.ms"),
@@ -58,6 +60,9 @@ fn settings(config: &BrokerConfig) -> GroupSettings {
         consumer_heartbeat_interval_ms: number("group.consumer.heartbeat.interval.ms"),
         consumer_max_group_size: usize::try_from(config.number("group.consumer.max.size"))
             .unwrap_or(usize::MAX),
-        ..GroupSettings::default()
+        consumer_migration_policy: MigrationPolicy::from_name(policy)
+            .unwrap_or(defaults.consumer_migration_policy),
+        consumer_regex_refresh_interval_ms: number("group.consumer.regex.refresh.interval.ms"),
+        ..defaults
     }
 }

@@ -19,7 +19,7 @@ use crate::offsets::Expiry;
 use crate::records;
 
 /// The protocol type of Kafka's consumers: the only one whose metadata the broker reads.
-const CONSUMER: &str = "consumer";
+pub(crate) const CONSUMER: &str = "consumer";
 
 /// Where a group is in its life. A dead group is one that the shard no longer holds.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -180,7 +180,7 @@ impl ClassicGroup {
         self.leader.as_deref() == Some(member_id)
     }
 
-    fn is_consumer_group(&self) -> bool {
+    pub(super) fn is_consumer_group(&self) -> bool {
         self.protocol_type.as_deref() == Some(CONSUMER)
     }
 
@@ -412,6 +412,9 @@ impl ClassicGroup {
         }
         self.state = if self.members.is_empty() { GroupState::Empty } else { GroupState::Stable };
         self.subscribed_topics = self.subscriptions();
+        if !self.members.is_empty() && self.leader.is_none() {
+            self.resume_conversion(now_ms);
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::records::NAME_BYTES_MAX;
 use crate::request::{Caller, GroupResponse};
 
 /// The first version that tells a new member its id before it may join (KIP-394).
-const MEMBER_ID_REQUIRED_SINCE: i16 = 4;
+pub(crate) const MEMBER_ID_REQUIRED_SINCE: i16 = 4;
 /// The first version that can say "no protocol".
 const NULL_PROTOCOL_SINCE: i16 = 7;
 /// Room for the random part of a member id.
@@ -23,10 +23,10 @@ const MEMBER_ID_SUFFIX_BYTES: usize = 64;
 
 /// A join together with its sender.
 #[derive(Clone, Copy)]
-pub(super) struct Join<'a> {
-    pub(super) token: Token,
-    pub(super) caller: &'a Caller,
-    pub(super) request: &'a JoinGroupRequest,
+pub(crate) struct Join<'a> {
+    pub(crate) token: Token,
+    pub(crate) caller: &'a Caller,
+    pub(crate) request: &'a JoinGroupRequest,
 }
 
 impl Join<'_> {
@@ -40,7 +40,7 @@ impl Join<'_> {
     }
 
     /// Version 0 has one timeout for both.
-    pub(super) fn rebalance_timeout_ms(&self) -> i32 {
+    pub(crate) fn rebalance_timeout_ms(&self) -> i32 {
         if self.caller.api_version == 0 {
             self.request.session_timeout_ms
         } else {
@@ -49,7 +49,7 @@ impl Join<'_> {
     }
 
     /// A member id as Kafka builds it, so that people can tell whose it is.
-    pub(super) fn new_member_id(&self, turn: &Turn<'_>) -> String {
+    pub(crate) fn new_member_id(&self, turn: &Turn<'_>) -> String {
         let owner = self.request.group_instance_id.as_deref().unwrap_or(&self.caller.client_id);
         format!("{owner}-{}", (turn.cx.new_member_id)())
     }

@@ -35,6 +35,28 @@ fn leave_error(error: ErrorCode) -> LeaveGroupResponse {
     LeaveGroupResponse { error_code: error.code(), ..LeaveGroupResponse::default() }
 }
 
+/// The answer, by what comes of each member that is named.
+pub(crate) fn leave_with(
+    api_version: i16,
+    request: LeaveGroupRequest,
+    mut leave_one: impl FnMut(&MemberIdentity) -> ErrorCode,
+) -> LeaveGroupResponse {
+    if api_version < BATCH_SINCE {
+        let lone = MemberIdentity { member_id: request.member_id, ..MemberIdentity::default() };
+        return leave_error(leave_one(&lone));
+    }
+    let one = |identity: MemberIdentity| {
+        let error_code = leave_one(&identity).code();
+        MemberResponse {
+            member_id: identity.member_id,
+            group_instance_id: identity.group_instance_id,
+            error_code,
+        }
+    };
+    let members = request.members.into_iter().map(one).collect();
+    LeaveGroupResponse { members, ..LeaveGroupResponse::default() }
+}
+
 impl ClassicGroup {
     /// Takes the members out and rebalances the rest.
     pub(crate) fn on_leave(
@@ -43,27 +65,16 @@ impl ClassicGroup {
         request: LeaveGroupRequest,
         turn: &mut Turn<'_>,
     ) -> LeaveGroupResponse {
-        if api_version < BATCH_SINCE {
-            let lone = MemberIdentity { member_id: request.member_id, ..MemberIdentity::default() };
-            let error = self.leave_one(&lone, turn);
-            self.after_leaving([error], turn);
-            return leave_error(error);
+        let mut left = false;
+        let answer = leave_with(api_version, request, |identity| {
+            let error = self.leave_one(identity, turn);
+            left |= error == ErrorCode::None;
+            error
+        });
+        if left && self.state != GroupState::Empty {
+            self.rebalance_or_complete_join(turn);
         }
-        let members: Vec<MemberResponse> = request
-            .members
-            .into_iter()
-            .map(|identity| {
-                let error_code = self.leave_one(&identity, turn).code();
-                MemberResponse {
-                    member_id: identity.member_id,
-                    group_instance_id: identity.group_instance_id,
-                    error_code,
-                }
-            })
-            .collect();
-        let left = members.iter().any(|member| member.error_code == ErrorCode::None.code());
-        self.after_leaving(left.then_some(ErrorCode::None), turn);
-        LeaveGroupResponse { members, ..LeaveGroupResponse::default() }
+        answer
     }
 
     fn leave_one(&mut self, identity: &MemberIdentity, turn: &mut Turn<'_>) -> ErrorCode {
@@ -85,17 +96,6 @@ impl ClassicGroup {
                 ErrorCode::None
             }
             Err(error) => error,
-        }
-    }
-
-    fn after_leaving(
-        &mut self,
-        outcomes: impl IntoIterator<Item = ErrorCode>,
-        turn: &mut Turn<'_>,
-    ) {
-        let left = outcomes.into_iter().any(|error| error == ErrorCode::None);
-        if left && self.state != GroupState::Empty {
-            self.rebalance_or_complete_join(turn);
         }
     }
 }

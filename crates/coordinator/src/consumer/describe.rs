@@ -12,7 +12,8 @@ use super::assignor;
 use super::state::Partitions;
 
 const TYPE: &str = "consumer";
-/// A member that speaks the consumer protocol, as opposed to one of a classic group in migration.
+/// A member of the classic protocol, in a group that moves from one to the other.
+const MEMBER_TYPE_CLASSIC: i8 = 0;
 const MEMBER_TYPE_CONSUMER: i8 = 1;
 
 /// What is said of a group that is not there, or not of this protocol.
@@ -67,7 +68,10 @@ impl ConsumerGroup {
                 subscribed_topic_regex: member.metadata.subscribed_topic_regex.clone(),
                 assignment: named(&member.current.assigned, image),
                 target_assignment: named(&self.state.target_of(id), image),
-                member_type: MEMBER_TYPE_CONSUMER,
+                member_type: match member.classic() {
+                    Some(_) => MEMBER_TYPE_CLASSIC,
+                    None => MEMBER_TYPE_CONSUMER,
+                },
             })
             .collect();
         DescribedGroup {

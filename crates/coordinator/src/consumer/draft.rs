@@ -1,9 +1,11 @@
 //! A group as it will be once the records of a decision are replayed.
 
+use kalda_metadata::Image;
 use kalda_protocol::stored::group::ConsumerGroupMemberMetadataValue;
 
 use super::records::consumer_record;
-use super::state::{Change, ConsumerState, Current, MemberState, Partitions};
+use super::state::{Change, ConsumerState, Current, MemberState, Partitions, ResolvedRegex};
+use super::subscription::metadata_hash;
 use crate::decision::CoordinatorRecord;
 
 /// A copy of the group to work on; what changes is noted as records.
@@ -16,6 +18,23 @@ pub(crate) struct Draft<'a> {
 impl<'a> Draft<'a> {
     pub(crate) fn new(group: &'a str, state: &ConsumerState) -> Self {
         Self { group, state: state.clone(), records: Vec::new() }
+    }
+
+    /// A draft that brings the group into being as it is in `state`.
+    pub(crate) fn creating(group: &'a str, state: ConsumerState) -> Self {
+        let mut draft = Self::new(group, &ConsumerState::default());
+        for (id, member) in &state.members {
+            draft.put_member(id, member.metadata.clone());
+        }
+        draft.write(Change::Epoch(Some((state.epoch, state.metadata_hash))));
+        for (id, target) in state.targets {
+            draft.put_target(&id, target);
+        }
+        draft.put_target_epoch(state.target_epoch);
+        for (id, member) in state.members {
+            draft.put_current(&id, member.current);
+        }
+        draft
     }
 
     pub(crate) fn into_records(self) -> Vec<CoordinatorRecord> {
@@ -43,10 +62,34 @@ impl<'a> Draft<'a> {
         self.write(Change::TargetEpoch(Some(epoch)));
     }
 
-    pub(crate) fn remove_member(&mut self, id: &str) {
+    pub(super) fn put_regex(&mut self, regex: String, resolved: ResolvedRegex) {
+        self.write(Change::Regex(regex, Some(resolved)));
+    }
+
+    fn remove_member(&mut self, id: &str) {
         self.write(Change::Current(id.to_owned(), None));
         self.write(Change::Target(id.to_owned(), None));
         self.write(Change::Member(id.to_owned(), None));
+    }
+
+    /// Takes members out, and begins a new epoch without them.
+    pub(crate) fn fence(&mut self, members: &[String], image: &Image) {
+        for id in members {
+            self.remove_member(id);
+        }
+        self.drop_unused_regexes();
+        self.bump_epoch(image);
+    }
+
+    /// Nobody subscribes to them any more.
+    pub(super) fn drop_unused_regexes(&mut self) {
+        let used = self.state.subscribed_regexes();
+        let known = self.state.regexes.keys();
+        let unused: Vec<String> =
+            known.filter(|regex| !used.contains(regex.as_str())).cloned().collect();
+        for regex in unused {
+            self.write(Change::Regex(regex, None));
+        }
     }
 
     /// A new static member takes over what the old one of the instance had.
@@ -66,22 +109,26 @@ impl<'a> Draft<'a> {
         self.put_current(new, current);
     }
 
-    pub(crate) fn bump_epoch(&mut self) {
-        self.bump_epoch_for(self.state.metadata_hash);
-    }
-
-    pub(super) fn bump_epoch_for(&mut self, metadata_hash: i64) {
+    pub(super) fn bump_epoch(&mut self, image: &Image) {
+        let hash = metadata_hash(&self.state, image);
         let epoch = self.state.epoch.saturating_add(1);
-        self.write(Change::Epoch(Some((epoch, metadata_hash))));
+        self.write(Change::Epoch(Some((epoch, hash))));
     }
 
     /// Ends the group.
     pub(crate) fn delete(&mut self) {
         let members: Vec<String> = self.state.members.keys().cloned().collect();
-        for id in members {
-            self.remove_member(&id);
+        for id in &members {
+            self.write(Change::Current(id.clone(), None));
+        }
+        for id in &members {
+            self.write(Change::Target(id.clone(), None));
         }
         self.write(Change::TargetEpoch(None));
+        for id in members {
+            self.write(Change::Member(id, None));
+        }
+        self.drop_unused_regexes();
         self.write(Change::Epoch(None));
     }
 }

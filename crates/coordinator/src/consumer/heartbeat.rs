@@ -1,6 +1,6 @@
-//! ConsumerGroupHeartbeat (v0–1): joins, stays, reports what it holds, leaves.
+//! ConsumerGroupHeartbeat (v0–1): joins, stays, reports what it holds, leaves. Version 1 brought
+//! subscriptions by regular expression, and member ids that clients make themselves.
 
-use kalda_metadata::Image;
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::consumer_group_heartbeat::{
     Assignment, ConsumerGroupHeartbeatRequest as Request,
@@ -8,7 +8,9 @@ use kalda_protocol::messages::consumer_group_heartbeat::{
 };
 use kalda_protocol::stored::group::ConsumerGroupMemberMetadataValue;
 
+use super::regex::Pattern;
 use super::state::{ConsumerState, Current, MemberState, Partitions};
+use super::subscription::{self, Told};
 use super::{ConsumerGroup, Draft, assignor, reconcile};
 use crate::decision::Turn;
 use crate::records::NAME_BYTES_MAX;
@@ -21,6 +23,17 @@ const LEAVE_STATIC: i32 = -2;
 
 type Refusal = (ErrorCode, String);
 
+/// What comes of a heartbeat.
+#[derive(Debug)]
+pub(crate) enum Beat {
+    Answer(Response),
+    /// The member goes, which may make the group a classic one; the answer says that it has gone.
+    Leaves {
+        member_id: String,
+        answer: Response,
+    },
+}
+
 /// An answer that refuses.
 pub(crate) fn refuse(error: ErrorCode, message: &str) -> Response {
     Response {
@@ -31,17 +44,19 @@ pub(crate) fn refuse(error: ErrorCode, message: &str) -> Response {
 }
 
 impl ConsumerGroup {
-    /// Takes a heartbeat of a member of the group `id`.
+    /// Takes a heartbeat of a member of the group `id`. `start` is the group as it shall be if the
+    /// member gets in, where it is not this one.
     pub(crate) fn on_heartbeat(
         &mut self,
         id: &str,
         caller: &Caller,
         request: &Request,
+        start: Option<Draft<'_>>,
         turn: &mut Turn<'_>,
-    ) -> Response {
-        match self.take(id, caller, request, turn) {
-            Ok(response) => response,
-            Err((error, message)) => refuse(error, &message),
+    ) -> Beat {
+        match self.take(id, caller, request, start, turn) {
+            Ok(beat) => beat,
+            Err((error, message)) => Beat::Answer(refuse(error, &message)),
         }
     }
 
@@ -50,9 +65,10 @@ impl ConsumerGroup {
         id: &str,
         caller: &Caller,
         request: &Request,
+        start: Option<Draft<'_>>,
         turn: &mut Turn<'_>,
-    ) -> Result<Response, Refusal> {
-        check_request(request, caller.api_version)?;
+    ) -> Result<Beat, Refusal> {
+        check_request(request, caller.api_version, &self.state)?;
         let mut request = request.clone();
         if request.member_id.is_empty() {
             // Version 0 lets the broker name the member.
@@ -61,127 +77,95 @@ impl ConsumerGroup {
         if matches!(request.member_epoch, LEAVE | LEAVE_STATIC) {
             return self.leave(id, &request, turn);
         }
-        if let Some(epoch) = self.settled_epoch(&request, turn.cx.image) {
-            self.arm(&request.member_id, &Current::default(), 0, turn);
-            return Ok(Response {
+        let member_id = request.member_id.as_str();
+        let session_ms = turn.settings.consumer_session_timeout_ms;
+        if let Some(epoch) = self.settled_epoch(&request, turn) {
+            self.deadlines.renew_session(member_id, turn.now_ms(), session_ms);
+            return Ok(Beat::Answer(Response {
                 member_id: Some(request.member_id),
                 member_epoch: epoch,
                 heartbeat_interval_ms: turn.settings.consumer_heartbeat_interval_ms,
                 ..Response::default()
-            });
+            }));
         }
-        let mut draft = Draft::new(id, &self.state);
-        let member_id = request.member_id.as_str();
+        let mut draft = start.unwrap_or_else(|| Draft::new(id, &self.state));
         let owned = request.topic_partitions.as_deref().map(partitions);
-        self.admit(&request, owned.as_ref(), turn, &mut draft)?;
-        let before = current(&self.state, member_id).assigned.clone();
-
-        let subscription_changed = subscribe(&request, caller, &mut draft);
-        let metadata_changed = self.seen_metadata != Some(turn.cx.image.end_offset);
-        if subscription_changed || metadata_changed {
-            let hash = metadata_hash(&draft.state, turn.cx.image);
-            if subscription_changed || hash != draft.state.metadata_hash {
-                draft.bump_epoch_for(hash);
-            }
+        if let Some(replaced) = admit(&request, owned.as_ref(), turn, &mut draft)? {
+            self.deadlines.forget(&replaced);
         }
-        retarget(&mut draft, turn.cx.image);
-        if let Some(next) = reconcile::next(&draft.state, member_id, owned.as_ref()) {
-            draft.put_current(member_id, next);
-        }
-        let now = current(&draft.state, member_id);
-        let member = draft.state.members.get(member_id);
-        let timeout_ms = member.map_or(0, |member| member.metadata.rebalance_timeout_ms);
-        self.arm(member_id, &now, timeout_ms, turn);
+        let before = current(&self.state, member_id).assigned;
+        let old = draft.state.members.get(member_id).map(|member| member.metadata.clone());
+        let metadata = told_metadata(&request, caller, old.unwrap_or_else(subscription::blank));
+        let timeout_ms = metadata.rebalance_timeout_ms;
+        let told = subscription::put(&mut draft, member_id, metadata);
+        self.deadlines.renew_session(member_id, turn.now_ms(), session_ms);
+        let now = self.advance(&mut draft, member_id, told, owned.as_ref(), turn);
+        self.deadlines.expect_revocation(member_id, &now, turn.now_ms(), timeout_ms);
 
-        let full = request.member_epoch == JOIN
-            || (request.rebalance_timeout_ms != -1
-                && request.subscribed_topic_names.is_some()
-                && owned.is_some());
-        let told = full || now.assigned != before;
+        let subscribes =
+            request.subscribed_topic_names.is_some() || request.subscribed_topic_regex.is_some();
+        let is_full = request.rebalance_timeout_ms != -1 && subscribes && owned.is_some();
+        let told = request.member_epoch == JOIN || is_full || now.assigned != before;
         turn.out.records.extend(draft.into_records());
-        Ok(Response {
+        Ok(Beat::Answer(Response {
             member_id: Some(request.member_id.clone()),
             member_epoch: now.epoch,
             heartbeat_interval_ms: turn.settings.consumer_heartbeat_interval_ms,
             assignment: told.then(|| wire(&now.assigned)),
             ..Response::default()
-        })
+        }))
+    }
+
+    /// Takes the group and the member as far as they can go after what the member has told; where
+    /// the member is then.
+    pub(super) fn advance(
+        &mut self,
+        draft: &mut Draft<'_>,
+        member_id: &str,
+        told: Told,
+        owned: Option<&Partitions>,
+        turn: &Turn<'_>,
+    ) -> Current {
+        let image = turn.cx.image;
+        draft.drop_unused_regexes();
+        let resolved = self.refresh_regexes(draft, turn);
+        let changed = self.seen_metadata != Some(image.end_offset)
+            && subscription::metadata_hash(&draft.state, image) != draft.state.metadata_hash;
+        if resolved || changed || told.needs_epoch(&draft.state, member_id) {
+            draft.bump_epoch(image);
+        }
+        self.seen_metadata = Some(image.end_offset);
+        subscription::retarget(draft, image);
+        if let Some(next) = reconcile::next(&draft.state, member_id, owned) {
+            draft.put_current(member_id, next);
+        }
+        current(&draft.state, member_id)
     }
 
     /// The epoch of a member that brings nothing new to a group in which nothing is under way: the
     /// common case, which must not cost a copy of the group.
-    fn settled_epoch(&self, request: &Request, image: &Image) -> Option<i32> {
-        let current = &self.state.members.get(&request.member_id)?.current;
+    fn settled_epoch(&self, request: &Request, turn: &Turn<'_>) -> Option<i32> {
+        let member = self.state.members.get(&request.member_id)?;
+        let current = &member.current;
         let silent = request.subscribed_topic_names.is_none()
+            && request.subscribed_topic_regex.is_none()
             && request.topic_partitions.is_none()
             && request.server_assignor.is_none()
             && request.rack_id.is_none()
             && request.instance_id.is_none()
             && request.rebalance_timeout_ms == -1;
+        let interval_ms = turn.settings.consumer_regex_refresh_interval_ms;
         let settled = current.state == MemberState::Stable
+            && member.classic().is_none()
             && current.epoch == request.member_epoch
             && current.epoch == self.state.target_epoch
             && current.epoch == self.state.epoch
-            && self.seen_metadata == Some(image.end_offset);
+            && self.seen_metadata == Some(turn.cx.image.end_offset)
+            && !self.regex_checks.is_stale(turn.now_ms(), interval_ms);
         (silent && settled).then_some(current.epoch)
     }
 
-    /// Whether the sender is a member, or may become one.
-    fn admit(
-        &self,
-        request: &Request,
-        owned: Option<&Partitions>,
-        turn: &Turn<'_>,
-        draft: &mut Draft<'_>,
-    ) -> Result<(), Refusal> {
-        let member_id = request.member_id.as_str();
-        let joins = request.member_epoch == JOIN;
-        let holder = request.instance_id.as_deref().and_then(|id| self.state.instance(id));
-        if let Some(holder) = holder.filter(|holder| *holder != member_id) {
-            if !joins {
-                return Err(refusal(
-                    ErrorCode::FencedInstanceId,
-                    "The instance has another member.",
-                ));
-            }
-            if current(&self.state, holder).epoch != LEAVE_STATIC {
-                let message = "The instance is still in use by another member.";
-                return Err(refusal(ErrorCode::UnreleasedInstanceId, message));
-            }
-            draft.replace_member(holder, member_id);
-            return Ok(());
-        }
-        if !self.state.members.contains_key(member_id) {
-            if !joins {
-                let message = format!("Member {member_id} is not a member of the group.");
-                return Err(refusal(ErrorCode::UnknownMemberId, &message));
-            }
-            if self.state.members.len() >= turn.settings.consumer_max_group_size {
-                return Err(refusal(ErrorCode::GroupMaxSizeReached, "The group is full."));
-            }
-            return Ok(());
-        }
-        if joins {
-            return Ok(());
-        }
-        let standing = current(&self.state, member_id);
-        let missed_answer = request.member_epoch == standing.previous_epoch
-            && owned.is_some_and(|owned| owned.is_subset(&standing.assigned));
-        if request.member_epoch == standing.epoch
-            || (request.member_epoch < standing.epoch && missed_answer)
-        {
-            return Ok(());
-        }
-        let message = "The member epoch is not the one of the coordinator. Abandon all partitions and rejoin.";
-        Err(refusal(ErrorCode::FencedMemberEpoch, message))
-    }
-
-    fn leave(
-        &mut self,
-        id: &str,
-        request: &Request,
-        turn: &mut Turn<'_>,
-    ) -> Result<Response, Refusal> {
+    fn leave(&mut self, id: &str, request: &Request, turn: &mut Turn<'_>) -> Result<Beat, Refusal> {
         let named = match request.instance_id.as_deref() {
             Some(instance) => self.state.instance(instance),
             None => Some(request.member_id.as_str()),
@@ -192,53 +176,87 @@ impl ConsumerGroup {
         if named != Some(request.member_id.as_str()) {
             return Err(refusal(ErrorCode::FencedInstanceId, "The instance has another member."));
         }
-        let mut draft = Draft::new(id, &self.state);
-        if request.member_epoch == LEAVE_STATIC {
-            let away = Current {
-                epoch: LEAVE_STATIC,
-                revoking: Partitions::new(),
-                ..member.current.clone()
-            };
-            draft.put_current(&request.member_id, away);
-        } else {
-            draft.remove_member(&request.member_id);
-            draft.bump_epoch();
-            self.sessions_ms.remove(&request.member_id);
-        }
-        self.revocations.remove(&request.member_id);
-        turn.out.records.extend(draft.into_records());
-        Ok(Response {
+        let answer = Response {
             member_id: Some(request.member_id.clone()),
             member_epoch: request.member_epoch,
             ..Response::default()
-        })
+        };
+        if request.member_epoch == LEAVE {
+            return Ok(Beat::Leaves { member_id: request.member_id.clone(), answer });
+        }
+        let away =
+            Current { epoch: LEAVE_STATIC, revoking: Partitions::new(), ..member.current.clone() };
+        self.deadlines.expect_revocation(&request.member_id, &away, turn.now_ms(), 0);
+        let mut draft = Draft::new(id, &self.state);
+        draft.put_current(&request.member_id, away);
+        turn.out.records.extend(draft.into_records());
+        Ok(Beat::Answer(answer))
     }
+}
 
-    /// Notes that the member is alive, and by when it has to have given partitions up.
-    fn arm(&mut self, member_id: &str, now: &Current, timeout_ms: i32, turn: &Turn<'_>) {
-        let session_ms = i64::from(turn.settings.consumer_session_timeout_ms);
-        self.sessions_ms.insert(member_id.to_owned(), turn.now_ms().saturating_add(session_ms));
-        self.seen_metadata = Some(turn.cx.image.end_offset);
-        if now.revoking.is_empty() {
-            self.revocations.remove(member_id);
-            return;
+/// Whether the sender is a member, or may become one; the member whose place it takes.
+fn admit(
+    request: &Request,
+    owned: Option<&Partitions>,
+    turn: &Turn<'_>,
+    draft: &mut Draft<'_>,
+) -> Result<Option<String>, Refusal> {
+    let member_id = request.member_id.as_str();
+    let joins = request.member_epoch == JOIN;
+    let holder = request.instance_id.as_deref().and_then(|id| draft.state.instance(id));
+    if let Some(holder) = holder.filter(|holder| *holder != member_id).map(str::to_owned) {
+        if !joins {
+            let message = "The instance has another member.";
+            return Err(refusal(ErrorCode::FencedInstanceId, message));
         }
-        let at_ms = turn.now_ms().saturating_add(i64::from(timeout_ms.max(0)));
-        match self.revocations.get(member_id) {
-            Some((_, epoch)) if *epoch == now.epoch => {}
-            _ => {
-                self.revocations.insert(member_id.to_owned(), (at_ms, now.epoch));
-            }
+        let member = draft.state.members.get(&holder);
+        // One of the classic protocol cannot say that it goes: it just restarts.
+        let is_released = member.is_some_and(|member| {
+            member.current.epoch == LEAVE_STATIC || member.classic().is_some()
+        });
+        if !is_released {
+            let message = "The instance is still in use by another member.";
+            return Err(refusal(ErrorCode::UnreleasedInstanceId, message));
         }
+        draft.replace_member(&holder, member_id);
+        return Ok(Some(holder));
     }
+    if !draft.state.members.contains_key(member_id) {
+        if !joins {
+            let message = format!("Member {member_id} is not a member of the group.");
+            return Err(refusal(ErrorCode::UnknownMemberId, &message));
+        }
+        if draft.state.members.len() >= turn.settings.consumer_max_group_size {
+            return Err(refusal(ErrorCode::GroupMaxSizeReached, "The group is full."));
+        }
+        return Ok(None);
+    }
+    if joins {
+        return Ok(None);
+    }
+    let standing = current(&draft.state, member_id);
+    let missed_answer = request.member_epoch == standing.previous_epoch
+        && owned.is_some_and(|owned| owned.is_subset(&standing.assigned));
+    if request.member_epoch == standing.epoch
+        || (request.member_epoch < standing.epoch && missed_answer)
+    {
+        return Ok(None);
+    }
+    let message =
+        "The member epoch is not the one of the coordinator. Abandon all partitions and rejoin.";
+    Err(refusal(ErrorCode::FencedMemberEpoch, message))
 }
 
 fn refusal(error: ErrorCode, message: &str) -> Refusal {
     (error, message.to_owned())
 }
 
-/// What can be told wrong without knowing the group.
-fn check_request(request: &Request, api_version: i16) -> Result<(), Refusal> {
+/// What is wrong by itself. An expression that the group already has is not compiled once more.
+fn check_request(
+    request: &Request,
+    api_version: i16,
+    state: &ConsumerState,
+) -> Result<(), Refusal> {
     let invalid = |message: &str| Err(refusal(ErrorCode::InvalidRequest, message));
     if request.member_id.is_empty() && (api_version > 0 || request.member_epoch != JOIN) {
         return invalid("MemberId can't be empty.");
@@ -273,9 +291,14 @@ fn check_request(request: &Request, api_version: i16) -> Result<(), Refusal> {
         epoch if epoch < LEAVE_STATIC => return invalid("MemberEpoch is invalid."),
         _ => {}
     }
-    if request.subscribed_topic_regex.as_deref().is_some_and(|regex| !regex.is_empty()) {
-        let message = "Subscriptions by regular expression are not supported.";
-        return Err(refusal(ErrorCode::InvalidRegularExpression, message));
+    if let Some(regex) = request.subscribed_topic_regex.as_deref()
+        && !regex.is_empty()
+        && !state.regexes.contains_key(regex)
+        && let Err(reason) = Pattern::compile(regex)
+    {
+        let message =
+            format!("SubscribedTopicRegex `{regex}` is not a valid regular expression: {reason}.");
+        return Err(refusal(ErrorCode::InvalidRegularExpression, &message));
     }
     match request.server_assignor.as_deref() {
         None | Some(assignor::UNIFORM | assignor::RANGE) => Ok(()),
@@ -288,53 +311,26 @@ fn check_request(request: &Request, api_version: i16) -> Result<(), Refusal> {
     }
 }
 
-/// Brings the member's record up to date. Whether what it wants to read, or who it is, changed.
-fn subscribe(request: &Request, caller: &Caller, draft: &mut Draft<'_>) -> bool {
-    let known = draft.state.members.get(&request.member_id).map(|member| &member.metadata);
-    let is_new = known.is_none();
-    let old = known.cloned().unwrap_or_default();
-    let mut metadata = ConsumerGroupMemberMetadataValue {
+/// What the log is to hold of a member after its heartbeat. What that leaves out has not changed.
+fn told_metadata(
+    request: &Request,
+    caller: &Caller,
+    old: ConsumerGroupMemberMetadataValue,
+) -> ConsumerGroupMemberMetadataValue {
+    let regex = request.subscribed_topic_regex.clone().or(old.subscribed_topic_regex);
+    let names = request.subscribed_topic_names.clone().map(subscription::sorted);
+    let told_timeout_ms = Some(request.rebalance_timeout_ms).filter(|told| *told != -1);
+    ConsumerGroupMemberMetadataValue {
+        instance_id: request.instance_id.clone().or(old.instance_id),
+        rack_id: request.rack_id.clone().or(old.rack_id),
         client_id: caller.client_id.clone(),
         client_host: caller.client_host.clone(),
-        ..old.clone()
-    };
-    // What a heartbeat leaves out has not changed.
-    let update = |field: &mut Option<String>, told: &Option<String>| {
-        if told.is_some() {
-            field.clone_from(told);
-        }
-    };
-    update(&mut metadata.instance_id, &request.instance_id);
-    update(&mut metadata.rack_id, &request.rack_id);
-    update(&mut metadata.server_assignor, &request.server_assignor);
-    if request.rebalance_timeout_ms != -1 {
-        metadata.rebalance_timeout_ms = request.rebalance_timeout_ms;
+        subscribed_topic_names: names.unwrap_or(old.subscribed_topic_names),
+        subscribed_topic_regex: regex.filter(|regex| !regex.is_empty()),
+        rebalance_timeout_ms: told_timeout_ms.unwrap_or(old.rebalance_timeout_ms),
+        server_assignor: request.server_assignor.clone().or(old.server_assignor),
+        classic_member_metadata: None,
     }
-    if let Some(topics) = &request.subscribed_topic_names {
-        metadata.subscribed_topic_names.clone_from(topics);
-        metadata.subscribed_topic_names.sort();
-        metadata.subscribed_topic_names.dedup();
-    }
-    let subscription_changed = is_new
-        || metadata.subscribed_topic_names != old.subscribed_topic_names
-        || metadata.server_assignor != old.server_assignor;
-    if is_new || metadata != old {
-        draft.put_member(&request.member_id, metadata);
-    }
-    subscription_changed
-}
-
-/// Makes a new target if the group has moved on since the last.
-fn retarget(draft: &mut Draft<'_>, image: &Image) {
-    if draft.state.epoch <= draft.state.target_epoch {
-        return;
-    }
-    for (member, target) in assignor::plan(&draft.state, image) {
-        if draft.state.targets.get(&member) != Some(&target) {
-            draft.put_target(&member, target);
-        }
-    }
-    draft.put_target_epoch(draft.state.epoch);
 }
 
 fn current(state: &ConsumerState, member_id: &str) -> Current {
@@ -360,19 +356,4 @@ fn wire(partitions: &Partitions) -> Assignment {
         }
     }
     Assignment { topic_partitions: topics }
-}
-
-/// Tells whether topics came, went or grew: FNV-1a over ids and sizes of the topics subscribed to.
-fn metadata_hash(state: &ConsumerState, image: &Image) -> i64 {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    let mut add = |bytes: &[u8]| {
-        for byte in bytes {
-            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    };
-    for topic in state.topics(image) {
-        add(&topic.id.0.to_be_bytes());
-        add(&(topic.partitions.len() as u64).to_be_bytes());
-    }
-    hash.cast_signed()
 }

@@ -13,12 +13,11 @@ pub(super) fn next(
     let step = match current.state {
         MemberState::Stable if current.epoch == state.target_epoch => None,
         MemberState::Stable | MemberState::UnreleasedPartitions => {
-            Some(step(state, member_id, current, current.epoch, owned))
+            Some(step(state, member_id, current, owned))
         }
         MemberState::UnrevokedPartitions => {
             let released = owned.is_some_and(|owned| owned.is_disjoint(&current.revoking));
-            let epoch = current.epoch.saturating_add(1).min(state.target_epoch);
-            released.then(|| step(state, member_id, current, epoch, owned))
+            released.then(|| step(state, member_id, current, owned))
         }
     };
     step.filter(|next| next != current)
@@ -28,7 +27,6 @@ fn step(
     state: &ConsumerState,
     member_id: &str,
     current: &Current,
-    epoch: i32,
     owned: Option<&Partitions>,
 ) -> Current {
     let target = state.target_of(member_id);
@@ -36,8 +34,9 @@ fn step(
     let revoking: Partitions = current.assigned.difference(&target).copied().collect();
     let still_owned = owned.is_none_or(|owned| !owned.is_disjoint(&revoking));
     if !revoking.is_empty() && still_owned {
+        // The epoch stays until it has: in the next one they may be somebody else's.
         return Current {
-            epoch,
+            epoch: current.epoch,
             previous_epoch: current.epoch,
             state: MemberState::UnrevokedPartitions,
             assigned: kept,

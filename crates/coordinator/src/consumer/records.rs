@@ -7,7 +7,7 @@ use kalda_protocol::stored::group::GroupKey;
 use kalda_protocol::stored::group::consumer_group_current_member_assignment::TopicPartitions;
 use kalda_protocol::stored::group::consumer_group_target_assignment_member::TopicPartition;
 
-use super::state::{Change, Current, MemberState, Partitions};
+use super::state::{Change, Current, MemberState, Partitions, ResolvedRegex};
 use crate::decision::CoordinatorRecord;
 use crate::records::{ReplayError, decode_value, encode_value, record};
 
@@ -53,6 +53,19 @@ pub(crate) fn consumer_record(group: &str, change: &Change) -> CoordinatorRecord
             let key = stored::ConsumerGroupCurrentMemberAssignmentKey { group_id, member_id };
             record(&key, value.as_ref().map(encode_current))
         }
+        Change::Regex(regex, value) => {
+            let regular_expression = regex.clone();
+            let key = stored::ConsumerGroupRegularExpressionKey { group_id, regular_expression };
+            let value = value.as_ref().map(|resolved| {
+                let value = stored::ConsumerGroupRegularExpressionValue {
+                    topics: resolved.topics.iter().cloned().collect(),
+                    version: resolved.version,
+                    timestamp: resolved.timestamp_ms,
+                };
+                encode_value(&value, VERSION)
+            });
+            record(&key, value)
+        }
     }
 }
 
@@ -90,6 +103,16 @@ pub(crate) fn decode_consumer(
                 decode_value(&key.group_id, value)?;
             let current = value.map(|value| decode_current(&key.group_id, value)).transpose()?;
             (key.group_id, Change::Current(key.member_id, current))
+        }
+        GroupKey::ConsumerGroupRegularExpression(key) => {
+            let value: Option<stored::ConsumerGroupRegularExpressionValue> =
+                decode_value(&key.group_id, value)?;
+            let resolved = value.map(|value| ResolvedRegex {
+                topics: value.topics.into_iter().collect(),
+                version: value.version,
+                timestamp_ms: value.timestamp,
+            });
+            (key.group_id, Change::Regex(key.regular_expression, resolved))
         }
         _ => return Ok(None),
     };

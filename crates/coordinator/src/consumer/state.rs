@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kalda_metadata::{Image, TopicImage};
 use kalda_model::TopicId;
 use kalda_protocol::stored::group::ConsumerGroupMemberMetadataValue;
+use kalda_protocol::stored::group::consumer_group_member_metadata::ClassicMemberMetadata;
 
 /// Partitions of any topics.
 pub(crate) type Partitions = BTreeSet<(TopicId, i32)>;
@@ -39,6 +40,28 @@ pub(crate) struct ConsumerMember {
     pub(crate) current: Current,
 }
 
+impl ConsumerMember {
+    /// What is known of a member that speaks the classic protocol; `None` for the others.
+    pub(crate) fn classic(&self) -> Option<&ClassicMemberMetadata> {
+        self.metadata.classic_member_metadata.as_ref()
+    }
+
+    /// The regular expression that it subscribes to, if any.
+    pub(crate) fn regex(&self) -> Option<&str> {
+        self.metadata.subscribed_topic_regex.as_deref().filter(|regex| !regex.is_empty())
+    }
+}
+
+/// The topics that a regular expression stood for.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct ResolvedRegex {
+    pub(crate) topics: BTreeSet<String>,
+    /// The end offset of the metadata that was looked through.
+    pub(crate) version: i64,
+    /// When that was.
+    pub(crate) timestamp_ms: i64,
+}
+
 /// One group.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct ConsumerState {
@@ -51,6 +74,8 @@ pub(crate) struct ConsumerState {
     pub(crate) members: BTreeMap<String, ConsumerMember>,
     /// What each member shall have in the end.
     pub(crate) targets: BTreeMap<String, Partitions>,
+    /// The regular expressions that members subscribe to. One that is missing matches nothing yet.
+    pub(crate) regexes: BTreeMap<String, ResolvedRegex>,
 }
 
 /// A record of a consumer group; `None` is a tombstone.
@@ -61,6 +86,7 @@ pub(crate) enum Change {
     TargetEpoch(Option<i32>),
     Target(String, Option<Partitions>),
     Current(String, Option<Current>),
+    Regex(String, Option<ResolvedRegex>),
 }
 
 impl ConsumerState {
@@ -91,6 +117,12 @@ impl ConsumerState {
                     member.current = Current::default();
                 }
             }
+            Change::Regex(regex, Some(resolved)) => {
+                self.regexes.insert(regex, resolved);
+            }
+            Change::Regex(regex, None) => {
+                self.regexes.remove(&regex);
+            }
         }
     }
 
@@ -106,43 +138,76 @@ impl ConsumerState {
         self.subscribers(topic).next().is_some()
     }
 
+    /// The names that the member subscribes to, be it by an expression.
+    pub(crate) fn subscription<'a>(
+        &'a self,
+        member: &'a ConsumerMember,
+    ) -> impl Iterator<Item = &'a str> {
+        let matched = member.regex().and_then(|regex| self.regexes.get(regex));
+        let matched = matched.into_iter().flat_map(|resolved| &resolved.topics);
+        member.metadata.subscribed_topic_names.iter().chain(matched).map(String::as_str)
+    }
+
+    fn wants(&self, member: &ConsumerMember, topic: &str) -> bool {
+        let matched = member.regex().and_then(|regex| self.regexes.get(regex));
+        matched.is_some_and(|resolved| resolved.topics.contains(topic))
+            || member.metadata.subscribed_topic_names.iter().any(|name| name == topic)
+    }
+
     /// The topics that anybody reads and that there are, by name.
     pub(crate) fn topics<'a>(&self, image: &'a Image) -> Vec<&'a TopicImage> {
         let members = self.members.values();
-        let names: BTreeSet<&str> = members
-            .flat_map(|member| &member.metadata.subscribed_topic_names)
-            .map(String::as_str)
-            .collect();
+        let names: BTreeSet<&str> = members.flat_map(|member| self.subscription(member)).collect();
         names.into_iter().filter_map(|name| image.topics.by_name(name)).map(AsRef::as_ref).collect()
     }
 
     pub(crate) fn subscribers<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = &'a str> {
         self.members
             .iter()
-            .filter(move |(_, member)| {
-                member.metadata.subscribed_topic_names.iter().any(|name| name == topic)
-            })
+            .filter(move |(_, member)| self.wants(member, topic))
             .map(|(id, _)| id.as_str())
+    }
+
+    /// The expressions that members subscribe to, resolved or not.
+    pub(crate) fn subscribed_regexes(&self) -> BTreeSet<&str> {
+        self.members.values().filter_map(ConsumerMember::regex).collect()
     }
 
     pub(crate) fn target_of(&self, member: &str) -> Partitions {
         self.targets.get(member).cloned().unwrap_or_default()
     }
 
+    /// Whether everybody has all that it shall have, by the newest plan.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.are_settled(self.members.iter())
+    }
+
+    /// [`Self::is_settled`] for all but one.
+    pub(crate) fn is_settled_without(&self, member_id: &str) -> bool {
+        self.are_settled(self.members.iter().filter(|(id, _)| *id != member_id))
+    }
+
+    fn are_settled<'a>(
+        &self,
+        mut members: impl Iterator<Item = (&'a String, &'a ConsumerMember)>,
+    ) -> bool {
+        self.epoch == self.target_epoch
+            && members.all(|(id, member)| {
+                member.current.state == MemberState::Stable
+                    && member.current.epoch == self.target_epoch
+                    && self.targets.get(id).map_or(member.current.assigned.is_empty(), |target| {
+                        *target == member.current.assigned
+                    })
+            })
+    }
+
     /// As tools show it.
     pub(crate) fn name(&self) -> &'static str {
-        let settled = |(id, member): (&String, &ConsumerMember)| {
-            member.current.state == MemberState::Stable
-                && member.current.epoch == self.target_epoch
-                && self.targets.get(id).map_or(member.current.assigned.is_empty(), |target| {
-                    *target == member.current.assigned
-                })
-        };
         if self.members.is_empty() {
             "Empty"
         } else if self.epoch > self.target_epoch {
             "Assigning"
-        } else if self.members.iter().all(settled) {
+        } else if self.is_settled() {
             "Stable"
         } else {
             "Reconciling"

@@ -1,7 +1,5 @@
 //! Random requests, time, failing appends, transactions and reloads.
 
-use std::collections::BTreeSet;
-
 use kalda_model::ProducerId;
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::consumer_group_heartbeat::{
@@ -21,20 +19,21 @@ use proptest::prelude::*;
 
 use super::words;
 use super::world::{Entry, World};
-use crate::{Caller, GroupRequest, GroupSettings, Token};
+use crate::{Caller, GroupRequest, GroupSettings, MigrationPolicy, Token};
 
 #[derive(Clone, Debug)]
 enum Step {
-    Join { group: u8, member: u8, instance: Option<u8>, version: i16, protocol: u8 },
+    Join { group: u8, member: u8, instance: Option<u8>, version: i16, protocol: u8, owned: u8 },
     Sync { group: u8, member: u8, behind: bool },
     Heartbeat { group: u8, member: u8 },
     Leave { group: u8, member: u8, instance: Option<u8> },
     Commit { group: u8, member: Option<u8>, partition: i32, offset: i64 },
     TxnCommit { group: u8, producer: i64, partition: i32, offset: i64 },
     Marker { producer: i64, commit: bool },
-    Consumer { group: u8, member: u8, epoch: i8, instance: bool, clicks: bool, owned: u8 },
+    Consumer { group: u8, member: u8, epoch: i8, instance: bool, wants: u8, owned: u8 },
     Delete { group: u8 },
     DeleteTopic,
+    PutTopic { partitions: i32, matches: bool },
     Wait { ms: i64 },
     FailNext,
     Reload,
@@ -45,15 +44,14 @@ fn step() -> impl Strategy<Value = Step> {
     let member = 0..6_u8;
     let instance = proptest::option::weighted(0.3, 0..2_u8);
     prop_oneof![
-        8 => (group.clone(), member.clone(), instance.clone(), 0..=9_i16, 0..3_u8).prop_map(
-            |(group, member, instance, version, protocol)| {
+        10 => (group.clone(), member.clone(), instance.clone(), 0..=9_i16, 0..4_u8, 0..3_u8)
+            .prop_map(|(group, member, instance, version, protocol, owned)| {
                 let instance = instance.filter(|_| version >= 5);
-                Step::Join { group, member, instance, version, protocol }
-            }
-        ),
+                Step::Join { group, member, instance, version, protocol, owned }
+            }),
         8 => (group.clone(), member.clone(), any::<bool>())
             .prop_map(|(group, member, behind)| Step::Sync { group, member, behind }),
-        3 => (group.clone(), member.clone())
+        6 => (group.clone(), member.clone())
             .prop_map(|(group, member)| Step::Heartbeat { group, member }),
         2 => (group.clone(), member.clone(), instance)
             .prop_map(|(group, member, instance)| Step::Leave { group, member, instance }),
@@ -65,15 +63,17 @@ fn step() -> impl Strategy<Value = Step> {
                 Step::TxnCommit { group, producer, partition, offset }
             }
         ),
-        12 => (group.clone(), 0..4_u8, 0..12_i8, any::<bool>(), any::<bool>(), 0..3_u8).prop_map(
-            |(group, member, epoch, instance, clicks, owned)| {
-                Step::Consumer { group, member, epoch, instance, clicks, owned }
+        14 => (group.clone(), 0..4_u8, 0..12_i8, any::<bool>(), 0..5_u8, 0..3_u8).prop_map(
+            |(group, member, epoch, instance, wants, owned)| {
+                Step::Consumer { group, member, epoch, instance, wants, owned }
             }
         ),
         2 => (0..3_i64, any::<bool>())
             .prop_map(|(producer, commit)| Step::Marker { producer, commit }),
         1 => group.prop_map(|group| Step::Delete { group }),
         1 => Just(Step::DeleteTopic),
+        2 => (1..4, any::<bool>())
+            .prop_map(|(partitions, matches)| Step::PutTopic { partitions, matches }),
         6 => prop_oneof![Just(1), Just(3_000), Just(10_000), Just(61_000), Just(700_000_000)]
             .prop_map(|ms| Step::Wait { ms }),
         1 => Just(Step::FailNext),
@@ -89,6 +89,13 @@ struct Walk {
 impl Walk {
     /// A member of the group, a real one if there are any: random ids would hit nothing.
     fn member(&self, group: u8, pick: u8) -> (String, i32) {
+        if let Some(group) = self.world.shard.consumers.get(&format!("g{group}")) {
+            let members: Vec<_> = group.state.members.iter().collect();
+            return match members.get(usize::from(pick)) {
+                Some((id, member)) => ((*id).clone(), member.current.epoch),
+                None => (if pick < 5 { String::new() } else { format!("c-{pick}") }, 1),
+            };
+        }
         let Some(group) = self.world.shard.groups.get(&format!("g{group}")) else {
             return ("stranger".to_owned(), 1);
         };
@@ -106,18 +113,15 @@ impl Walk {
 
     fn take(&mut self, step: &Step) {
         match step {
-            Step::Join { group, member, instance, version, protocol } => {
-                self.join(*group, *member, *instance, *version, *protocol);
-            }
+            Step::Join { .. } => self.join(step),
             Step::Sync { group, member, behind } => {
                 let (member_id, generation) = self.member(*group, *member);
                 let everybody = self.world.shard.groups.get(&format!("g{group}"));
-                let assignments = everybody
-                    .into_iter()
-                    .flat_map(|group| group.member_ids())
-                    .map(|id| SyncGroupRequestAssignment {
+                let assignments = (0..)
+                    .zip(everybody.into_iter().flat_map(|group| group.member_ids()))
+                    .map(|(index, id)| SyncGroupRequestAssignment {
                         member_id: id.to_owned(),
-                        assignment: words::metadata(id),
+                        assignment: words::metadata(&format!("#logs-{index}.clicks-{index}")),
                     })
                     .collect();
                 let request = SyncGroupRequest {
@@ -170,14 +174,16 @@ impl Walk {
         }
     }
 
-    fn join(&mut self, group: u8, member: u8, instance: Option<u8>, version: i16, protocol: u8) {
-        let (member_id, _) = self.member(group, member);
+    fn join(&mut self, step: &Step) {
+        let Step::Join { group, member, instance, version, protocol, owned } = step else { return };
+        let (member_id, _) = self.member(*group, *member);
         let names = ["range", "sticky"];
         let offered = match protocol {
             0 => &names[..1],
             1 => &names[1..],
             _ => &names[..],
         };
+        let metadata = self.subscription(*group, &member_id, *owned);
         let request = JoinGroupRequest {
             group_id: format!("g{group}"),
             session_timeout_ms: 10_000,
@@ -189,16 +195,36 @@ impl Walk {
                 .iter()
                 .map(|name| JoinGroupRequestProtocol {
                     name: (*name).to_owned(),
-                    metadata: words::metadata("@logs"),
+                    metadata: metadata.clone(),
                 })
                 .collect(),
             reason: None,
         };
-        self.ask(version, GroupRequest::Join(request));
+        self.ask(*version, GroupRequest::Join(request));
+    }
+
+    /// An eager member owns nothing when it joins, a cooperative one what it has not given up yet.
+    fn subscription(&self, group: u8, member_id: &str, owned: u8) -> bytes::Bytes {
+        let group = self.world.shard.consumers.get(&format!("g{group}"));
+        let member = group.and_then(|group| group.state.members.get(member_id));
+        let current = member.map(|member| &member.current);
+        let assigned = current.into_iter().flat_map(|current| &current.assigned);
+        let revoking = current.into_iter().flat_map(|current| &current.revoking);
+        let holds: Vec<_> = match owned {
+            0 => Vec::new(),
+            1 => assigned.collect(),
+            _ => assigned.chain(revoking).collect(),
+        };
+        let named = holds.into_iter().filter_map(|(topic, partition)| {
+            Some(format!("{}-{partition}", self.world.image.topics.by_id(*topic)?.name))
+        });
+        let named: Vec<String> = named.collect();
+        let topics = if owned == 1 { "logs+clicks" } else { "logs" };
+        words::metadata(&format!("@{topics}/{}", named.join(".")))
     }
 
     fn consumer(&mut self, step: &Step) {
-        let Step::Consumer { group, member, epoch, instance, clicks, owned } = step else { return };
+        let Step::Consumer { group, member, epoch, instance, wants, owned } = step else { return };
         let group_id = format!("g{group}");
         let member_id = format!("m{member}");
         let state = self.world.shard.consumers.get(&group_id).map(|group| &group.state);
@@ -215,8 +241,15 @@ impl Walk {
             partitions: vec![*partition],
         });
         let joins = member_epoch == 0;
-        let topics = if *clicks { &["logs", "clicks"][..] } else { &["logs"][..] };
+        let (topics, regex) = match wants {
+            0 => (&["logs"][..], None),
+            1 => (&["logs", "clicks"][..], None),
+            2 => (&[][..], Some("lo.*")),
+            3 => (&["clicks"][..], Some("(cl|lo).*")),
+            _ => (&["clicks"][..], Some("")),
+        };
         let topics = topics.iter().map(|name| (*name).to_owned()).collect();
+        let speaks = joins || *owned == 2;
         let request = ConsumerGroupHeartbeatRequest {
             group_id,
             // Two members share an instance, and come and go in its name.
@@ -224,7 +257,8 @@ impl Walk {
             member_id,
             member_epoch,
             rebalance_timeout_ms: if joins { 20_000 } else { -1 },
-            subscribed_topic_names: (joins || *owned == 2).then_some(topics),
+            subscribed_topic_names: speaks.then_some(topics),
+            subscribed_topic_regex: regex.filter(|_| speaks).map(str::to_owned),
             topic_partitions: match owned {
                 _ if joins => Some(Vec::new()),
                 0 => None,
@@ -278,35 +312,45 @@ impl Walk {
             Step::Marker { producer, commit } => {
                 self.world.append_entry(Entry::Marker(ProducerId(*producer), *commit));
             }
+            Step::PutTopic { partitions, matches } => {
+                self.world.put_topic(if *matches { "lost" } else { "clicks" }, *partitions);
+            }
             _ => {
-                let topics = ["clicks".to_owned()];
-                let decision = self.world.event(|shard, _| shard.on_topic_deleted(&topics));
-                self.world.append(&decision, None);
+                self.world.delete_topic("clicks");
             }
         }
     }
 }
 
+fn policy() -> impl Strategy<Value = MigrationPolicy> {
+    prop_oneof![
+        6 => Just(MigrationPolicy::Bidirectional),
+        1 => Just(MigrationPolicy::Upgrade),
+        1 => Just(MigrationPolicy::Downgrade),
+        1 => Just(MigrationPolicy::Disabled),
+    ]
+}
+
 proptest! {
     #[test]
-    fn a_loaded_shard_equals_the_live_one(steps in proptest::collection::vec(step(), 1..120)) {
-        let world = World::new(GroupSettings::default(), &[("logs", 4), ("clicks", 2)]);
+    fn a_loaded_shard_equals_the_live_one(
+        policy in policy(),
+        steps in proptest::collection::vec(step(), 1..120),
+    ) {
+        let settings =
+            GroupSettings { consumer_migration_policy: policy, ..GroupSettings::default() };
+        let world = World::new(settings, &[("logs", 4), ("clicks", 2)]);
         let mut walk = Walk { world, tokens: 0 };
         for step in &steps {
             walk.take(step);
             walk.world.assert_reload_equals_live();
+            walk.world.shard.assert_timers();
             for group in walk.world.shard.groups.values() {
                 group.assert_consistent();
             }
             for (id, group) in &walk.world.shard.consumers {
                 prop_assert!(!walk.world.shard.groups.contains_key(id), "{id} is of one type");
-                let mut held = BTreeSet::new();
-                for member in group.state.members.values() {
-                    let current = &member.current;
-                    for partition in current.assigned.iter().chain(&current.revoking) {
-                        prop_assert!(held.insert(*partition), "{partition:?} has two owners");
-                    }
-                }
+                group.assert_consistent();
             }
         }
         // Nobody waits for ever: time alone answers everything, or a new coordinator does.

@@ -27,8 +27,8 @@ use kalda_protocol::messages::txn_offset_commit::{
 };
 
 use super::words;
-use super::world::{Entry, World, image};
-use crate::{Caller, Decision, GroupRequest, GroupSettings, Token};
+use super::world::{Entry, World};
+use crate::{Caller, Decision, GroupRequest, GroupSettings, MigrationPolicy, Token};
 
 const TOPICS: &[(&str, i32)] = &[("logs", 4), ("clicks", 2)];
 
@@ -136,6 +136,12 @@ impl Run {
                 self.world.settings.max_group_size = line.word(1).parse().unwrap();
                 self.world.shard = self.world.reloaded();
             }
+            "policy" => {
+                let policy = MigrationPolicy::from_name(line.word(1));
+                self.world.settings.consumer_migration_policy = policy.unwrap();
+                self.world.shard = self.world.reloaded();
+            }
+            "topic" => self.world.put_topic(line.word(1), line.word(2).parse().unwrap()),
             "wait" => {
                 let until_ms = self.world.now_ms + line.word(1).parse::<i64>().unwrap();
                 let mut seen = Vec::new();
@@ -165,13 +171,7 @@ impl Run {
                 self.world.append_entry(Entry::Marker(producer, line.word(1) == "commit"));
             }
             "delete-topic" => {
-                let topic = line.word(1);
-                let rest: Vec<_> =
-                    TOPICS.iter().copied().filter(|(name, _)| *name != topic).collect();
-                self.world.image = image(&rest);
-                let topics = [topic.to_owned()];
-                let decision = self.world.event(|shard, _| shard.on_topic_deleted(&topics));
-                self.world.append(&decision, None);
+                let decision = self.world.delete_topic(line.word(1));
                 self.show(&decision);
             }
             verb => {
@@ -292,10 +292,13 @@ fn consumer(group_id: String, line: &Line<'_>) -> ConsumerGroupHeartbeatRequest 
         member_epoch: line.number("epoch", 0),
         instance_id: line.optional("instance"),
         rebalance_timeout_ms: line.number("rebalance", if joins { 60_000 } else { -1 }),
-        subscribed_topic_names: topics.map(|topics| topics.split('+').map(str::to_owned).collect()),
+        subscribed_topic_names: topics.map(|topics| {
+            topics.split('+').filter(|name| !name.is_empty()).map(str::to_owned).collect()
+        }),
+        subscribed_topic_regex: line.optional("regex"),
+        rack_id: line.optional("rack"),
         server_assignor: line.optional("assignor"),
         topic_partitions: (joins || line.pairs.contains_key("owned")).then(|| owned.collect()),
-        ..ConsumerGroupHeartbeatRequest::default()
     }
 }
 
@@ -371,8 +374,9 @@ fn offset_request(verb: &str, group_id: String, line: &Line<'_>) -> GroupRequest
             GroupRequest::OffsetFetch {
                 group: OffsetFetchRequestGroup {
                     group_id,
+                    member_id: line.optional("member"),
+                    member_epoch: line.number("generation", -1),
                     topics: (!named.is_empty()).then_some(named),
-                    ..OffsetFetchRequestGroup::default()
                 },
                 require_stable: line.words.contains(&"stable"),
             }

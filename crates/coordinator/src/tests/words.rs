@@ -1,8 +1,14 @@
 //! Decisions as lines of text, for scripts.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use kalda_protocol::ErrorCode;
-use kalda_protocol::stored::consumer_protocol::ConsumerProtocolSubscription;
+use kalda_protocol::stored::consumer_protocol::assignment::TopicPartition as Assigned;
+use kalda_protocol::stored::consumer_protocol::subscription::TopicPartition as Owned;
+use kalda_protocol::stored::consumer_protocol::{
+    ConsumerProtocolAssignment, ConsumerProtocolSubscription,
+};
 use kalda_protocol::stored::{decode_versioned, encode_versioned};
 
 use crate::consumer::{Change, Partitions};
@@ -13,22 +19,58 @@ pub(super) fn error(code: i16) -> &'static str {
     ErrorCode::from_code(code).map_or("?", ErrorCode::name)
 }
 
-/// `@a+b` is a consumer's subscription to topics a and b, anything else itself.
+/// `@a+b` is a consumer's subscription to topics a and b, `@a/a-0.a-1` of one that owns two
+/// partitions, `#a-0.a-1` an assignment of these, anything else itself.
 pub(super) fn metadata(text: &str) -> Bytes {
-    match text.strip_prefix('@') {
-        Some(topics) => {
-            let topics = topics.split('+').map(str::to_owned).collect();
-            let subscription =
-                ConsumerProtocolSubscription { topics, ..ConsumerProtocolSubscription::default() };
-            encode_versioned(&subscription, 1).unwrap()
-        }
-        None => Bytes::from(text.to_owned()),
+    if let Some(subscription) = text.strip_prefix('@') {
+        let (topics, owned) = subscription.split_once('/').unwrap_or((subscription, ""));
+        let topics = topics.split('+').map(str::to_owned).collect();
+        let owned = by_topic(owned).map(|(topic, partitions)| Owned { topic, partitions });
+        let owned_partitions = owned.collect();
+        let subscription = ConsumerProtocolSubscription {
+            topics,
+            owned_partitions,
+            ..ConsumerProtocolSubscription::default()
+        };
+        encode_versioned(&subscription, 1).unwrap()
+    } else if let Some(partitions) = text.strip_prefix('#') {
+        let assigned =
+            by_topic(partitions).map(|(topic, partitions)| Assigned { topic, partitions });
+        let assigned_partitions = assigned.collect();
+        let assignment = ConsumerProtocolAssignment { assigned_partitions, user_data: None };
+        encode_versioned(&assignment, 1).unwrap()
+    } else {
+        Bytes::from(text.to_owned())
     }
 }
 
+fn by_topic(partitions: &str) -> impl Iterator<Item = (String, Vec<i32>)> {
+    let mut topics: BTreeMap<String, Vec<i32>> = BTreeMap::new();
+    for (topic, partition) in partitions.split('.').filter_map(|item| item.rsplit_once('-')) {
+        topics.entry(topic.to_owned()).or_default().push(partition.parse().unwrap());
+    }
+    topics.into_iter()
+}
+
 fn blob(bytes: &Bytes) -> String {
+    let listed = |topic: &str, partitions: &[i32]| {
+        let one = |partition: &i32| format!("{topic}-{partition}");
+        partitions.iter().map(one).collect::<Vec<_>>().join(".")
+    };
+    // A subscription does not read as an assignment, which the other way round may happen.
+    if let Ok(assignment) = decode_versioned::<ConsumerProtocolAssignment>(bytes.clone()) {
+        let topics = assignment.assigned_partitions.iter();
+        let topics: Vec<String> = topics.map(|at| listed(&at.topic, &at.partitions)).collect();
+        return format!("#{}", topics.join("."));
+    }
     match decode_versioned::<ConsumerProtocolSubscription>(bytes.clone()) {
-        Ok(subscription) => format!("@{}", subscription.topics.join("+")),
+        Ok(subscription) => {
+            let owned = subscription.owned_partitions.iter();
+            let owned: Vec<String> = owned.map(|at| listed(&at.topic, &at.partitions)).collect();
+            let owned =
+                if owned.is_empty() { String::new() } else { format!("/{}", owned.join(".")) };
+            format!("@{}{owned}", subscription.topics.join("+"))
+        }
         Err(_) => String::from_utf8_lossy(bytes).into_owned(),
     }
 }
@@ -95,7 +137,19 @@ fn change_words(change: &Change) -> String {
         Change::Epoch(Some((epoch, _))) => format!("epoch={epoch}"),
         Change::Epoch(None) => "deleted".to_owned(),
         Change::Member(id, Some(member)) => {
-            format!("member {id} topics={}", member.subscribed_topic_names.join("+"))
+            let mut line =
+                format!("member {id} topics={}", member.subscribed_topic_names.join("+"));
+            if let Some(instance) = &member.instance_id {
+                line += &format!(" instance={instance}");
+            }
+            if let Some(regex) = &member.subscribed_topic_regex {
+                line += &format!(" regex={regex}");
+            }
+            if let Some(classic) = &member.classic_member_metadata {
+                let names = classic.supported_protocols.iter().map(|protocol| &*protocol.name);
+                line += &format!(" classic={}", names.collect::<Vec<_>>().join("+"));
+            }
+            line
         }
         Change::TargetEpoch(epoch) => format!("target epoch={epoch:?}"),
         Change::Target(id, Some(target)) => format!("target {id} {}", partitions(target)),
@@ -107,6 +161,11 @@ fn change_words(change: &Change) -> String {
             partitions(&current.assigned),
             partitions(&current.revoking)
         ),
+        Change::Regex(regex, Some(resolved)) => {
+            let topics: Vec<&str> = resolved.topics.iter().map(String::as_str).collect();
+            format!("regex {regex} [{}]", topics.join(" "))
+        }
+        Change::Regex(regex, None) => format!("regex {regex} deleted"),
         Change::Member(id, None) => format!("member {id} deleted"),
         Change::Target(id, None) => format!("target {id} deleted"),
         Change::Current(id, None) => format!("current {id} deleted"),
@@ -272,14 +331,17 @@ fn admin_response(response: &GroupResponse) -> String {
                 heartbeat.member_id.as_deref().unwrap_or("null"),
                 heartbeat.member_epoch,
                 assignment.as_deref().unwrap_or("null")
-            )
+            ) + &heartbeat.error_message.iter().map(|text| format!(" {text}")).collect::<String>()
         }
         GroupResponse::ConsumerGroupDescribe(groups) => groups
             .iter()
             .map(|group| {
                 let member =
                     |member: &kalda_protocol::messages::consumer_group_describe::Member| {
-                        format!("{}@{}", member.member_id, member.member_epoch)
+                        let regex = member.subscribed_topic_regex.iter();
+                        let regex: String = regex.map(|regex| format!("~{regex}")).collect();
+                        let kind = if member.member_type == 0 { "/classic" } else { "" };
+                        format!("{}@{}{regex}{kind}", member.member_id, member.member_epoch)
                     };
                 format!(
                     "described {} {} {} epoch={}/{} {} members=[{}]",

@@ -28,6 +28,8 @@ pub(super) struct World {
     pub(super) shard: GroupShard,
     pub(super) log: Vec<Entry>,
     pub(super) now_ms: i64,
+    /// The topics that there are: the number that their id is made of, name, partitions.
+    pub(super) topics: Vec<(u8, String, i32)>,
     pub(super) image: Image,
     /// The error of the next append.
     pub(super) fail_next: Option<ErrorCode>,
@@ -40,16 +42,48 @@ impl World {
     pub(super) fn new(settings: GroupSettings, topics: &[(&str, i32)]) -> Self {
         let mut shard = GroupShard::new(settings.clone());
         shard.on_loaded(0);
+        let topics = (1..).zip(topics).map(|(id, (name, count))| (id, (*name).to_owned(), *count));
+        let topics: Vec<_> = topics.collect();
         Self {
             settings,
             shard,
             log: Vec::new(),
             now_ms: 0,
-            image: image(topics),
+            image: image(&topics, 1),
+            topics,
             fail_next: None,
             member_ids: Cell::new(0),
             unanswered: BTreeSet::new(),
         }
+    }
+
+    /// The metadata moves on to these topics.
+    pub(super) fn set_topics(&mut self, topics: Vec<(u8, String, i32)>) {
+        self.image = image(&topics, self.image.end_offset.0 + 1);
+        self.topics = topics;
+    }
+
+    /// A topic of that name comes, or is there with more partitions.
+    pub(super) fn put_topic(&mut self, name: &str, partitions: i32) {
+        let mut topics = self.topics.clone();
+        match topics.iter_mut().find(|(_, known, _)| known == name) {
+            Some(known) => known.2 = partitions,
+            None => {
+                let id = topics.iter().map(|(id, ..)| *id).max().unwrap_or(0) + 1;
+                topics.push((id, name.to_owned(), partitions));
+            }
+        }
+        self.set_topics(topics);
+    }
+
+    /// A topic goes, and the coordinator hears of that.
+    pub(super) fn delete_topic(&mut self, name: &str) -> Decision {
+        let topics = self.topics.iter().filter(|(_, known, _)| known != name).cloned().collect();
+        self.set_topics(topics);
+        let names = [name.to_owned()];
+        let decision = self.event(|shard, _| shard.on_topic_deleted(&names));
+        self.append(&decision, None);
+        decision
     }
 
     /// Runs an event of the shard, and everything that follows from it.
@@ -88,7 +122,10 @@ impl World {
 
     /// Lets the time pass until `now_ms`; timers fire when they are due, not later.
     pub(super) fn pass_until(&mut self, now_ms: i64, mut observe: impl FnMut(i64, &Decision)) {
+        let mut fired = 0;
         while let Some(at_ms) = self.shard.next_timer_ms().filter(|at_ms| *at_ms <= now_ms) {
+            fired = if at_ms > self.now_ms { 0 } else { fired + 1 };
+            assert!(fired < 100, "a timer does what it is there for, and then is over");
             self.now_ms = self.now_ms.max(at_ms);
             let decision = self.event(GroupShard::on_timer);
             self.append(&decision, None);
@@ -156,12 +193,11 @@ fn replay(shard: &mut GroupShard, index: usize, entry: &Entry) {
     }
 }
 
-/// Topics with their numbers of partitions.
-pub(super) fn image(topics: &[(&str, i32)]) -> Image {
+fn image(topics: &[(u8, String, i32)], end_offset: i64) -> Image {
     let mut delta = Delta::new(&Image::default());
-    for (index, (name, partitions)) in topics.iter().enumerate() {
-        let topic_id = Uuid::from_bytes([index as u8 + 1; 16]);
-        let topic = TopicRecord { name: (*name).to_owned(), topic_id };
+    for (id, name, partitions) in topics {
+        let topic_id = Uuid::from_bytes([*id; 16]);
+        let topic = TopicRecord { name: name.clone(), topic_id };
         delta.replay(&MetadataRecord::Topic(topic)).unwrap();
         for partition_id in 0..*partitions {
             let partition =
@@ -169,5 +205,5 @@ pub(super) fn image(topics: &[(&str, i32)]) -> Image {
             delta.replay(&MetadataRecord::Partition(partition)).unwrap();
         }
     }
-    delta.finish(Offset(1), LeaderEpoch(1)).0
+    delta.finish(Offset(end_offset), LeaderEpoch(1)).0
 }

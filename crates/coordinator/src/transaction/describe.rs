@@ -5,7 +5,7 @@ use kalda_protocol::messages::describe_transactions::{TopicData, TransactionStat
 use kalda_protocol::messages::list_transactions::{
     ListTransactionsRequest, TransactionState as ListedTransaction,
 };
-use regex_lite::Regex;
+use regex::Regex;
 
 use super::TransactionShard;
 use super::state::{State, Transaction};

@@ -65,6 +65,7 @@ pub(super) static KEYS: &[ConfigKey] = &[
     broker("group.consumer.migration.policy", String, Some("bidirectional"), Any, ReadOnly, "Which conversions between classic and consumer groups are allowed while members change."),
     broker("group.consumer.min.heartbeat.interval.ms", Int, Some("5000"), AtLeast(1), ReadOnly, "Smallest heartbeat interval a consumer group may be configured with."),
     broker("group.consumer.min.session.timeout.ms", Int, Some("45000"), AtLeast(1), ReadOnly, "Smallest session timeout a consumer group may be configured with."),
+    broker("group.consumer.regex.refresh.interval.ms", Int, Some("600000"), AtLeast(10_000), ReadOnly, "How long the topics that a regular expression of a consumer group stands for hold, if no change of topics makes the broker look earlier."),
     broker("group.consumer.session.timeout.ms", Int, Some("45000"), AtLeast(1), ReadOnly, "Silence after which a member of a consumer group is removed."),
     broker("group.coordinator.append.linger.ms", Int, Some("5"), AtLeast(0), ReadOnly, "How long the group coordinator gathers writes before it appends them as one batch."),
     broker("group.coordinator.rebalance.protocols", List, Some("classic,consumer,streams"), ListOf(&["consumer", "classic", "share", "streams"]), ReadOnly, "Group protocols this broker offers."),
