@@ -154,6 +154,11 @@ impl ConsumerState {
             || member.metadata.subscribed_topic_names.iter().any(|name| name == topic)
     }
 
+    /// Whether that member reads the topic.
+    pub(crate) fn reads(&self, member_id: &str, topic: &str) -> bool {
+        self.members.get(member_id).is_some_and(|member| self.wants(member, topic))
+    }
+
     /// The topics that anybody reads and that there are, by name.
     pub(crate) fn topics<'a>(&self, image: &'a Image) -> Vec<&'a TopicImage> {
         let members = self.members.values();
