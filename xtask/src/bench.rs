@@ -50,7 +50,7 @@ impl Scale {
         warm_up_rounds: 3,
         rounds: 5,
         transactions: 2_000,
-        commits: 1_000_000,
+        commits: 200_000,
         reloaded: 1_000_000,
     };
     const QUICK: Self = Self {

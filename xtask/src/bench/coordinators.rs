@@ -43,68 +43,68 @@ const COMMON: [&str; 4] = [
     "transaction.state.log.min.isr=1",
 ];
 
-/// A piece of work that is timed, with the figures of both brokers.
+/// A piece of work that is timed, and what is found by it.
 struct Work {
-    name: &'static str,
+    figures: &'static [Figure],
     how: String,
+    run: fn(&Broker, round: usize, scale: Scale) -> Outcome<Vec<f64>>,
+}
+
+struct Figure {
+    name: &'static str,
     /// More is better: a rate; or else a time.
     is_rate: bool,
-    run: fn(&Broker, round: usize, scale: Scale) -> Outcome<f64>,
+}
+
+const fn rate(name: &'static str) -> Figure {
+    Figure { name, is_rate: true }
+}
+
+const fn time(name: &'static str) -> Figure {
+    Figure { name, is_rate: false }
 }
 
 fn works(scale: Scale) -> Vec<Work> {
-    let work = |name, how: String, is_rate, run| Work { name, how, is_rate, run };
     vec![
-        work(
-            "transactions/s, 1 partition",
-            format!("{} of one record each, KIP-890, one producer", scale.transactions),
-            true,
-            |broker, round, scale| transactions::rate(broker, round, 1, scale.transactions),
-        ),
-        work(
-            "transactions/s, 50 partitions",
-            format!("{} of one record a partition", scale.transactions / 4),
-            true,
-            |broker, round, scale| transactions::rate(broker, round, 50, scale.transactions / 4),
-        ),
-        work(
-            "offset commits/s",
-            format!("{} of one partition, 16 connections, each its own group", scale.commits),
-            true,
-            |broker, round, scale| Ok(commits::run(broker, round, scale.commits)?.rate),
-        ),
-        work(
-            "broker CPU s for a million commits",
-            "/proc/PID/stat, the same load again".to_owned(),
-            false,
-            |broker, round, scale| {
-                Ok(commits::run(broker, round + 100, scale.commits)?.cpu_per_million)
+        Work {
+            figures: const { &[rate("transactions/s, 1 partition")] },
+            how: format!("{} of one record, KIP-890, one producer", scale.transactions),
+            run: |broker, round, scale| {
+                Ok(vec![transactions::rate(broker, round, 1, scale.transactions)?])
             },
-        ),
-        work(
-            "classic group: 100 members, 1,000 partitions, first join to all assigned, ms",
-            "range, members beat every 50 ms".to_owned(),
-            false,
-            |broker, round, _| Ok(rebalance::classic(broker, round)?.0),
-        ),
-        work(
-            "classic group: one leaves, to all assigned, ms",
-            "the same, another group".to_owned(),
-            false,
-            |broker, round, _| Ok(rebalance::classic(broker, round + 100)?.1),
-        ),
-        work(
-            "consumer group: 100 members, 1,000 partitions, first join to all assigned, ms",
-            "KIP-848, uniform, members beat every 50 ms".to_owned(),
-            false,
-            |broker, round, _| Ok(rebalance::consumer(broker, round)?.0),
-        ),
-        work(
-            "consumer group: one leaves, to all assigned, ms",
-            "the same, another group".to_owned(),
-            false,
-            |broker, round, _| Ok(rebalance::consumer(broker, round + 100)?.1),
-        ),
+        },
+        Work {
+            figures: const { &[rate("transactions/s, 50 partitions")] },
+            how: format!("{} of one record a partition", scale.transactions / 4),
+            run: |broker, round, scale| {
+                Ok(vec![transactions::rate(broker, round, 50, scale.transactions / 4)?])
+            },
+        },
+        Work {
+            figures: const { &[rate("offset commits/s"), time("broker CPU s for a million commits")] },
+            how: format!("{} of one partition, 16 connections, a group each", scale.commits),
+            run: |broker, round, scale| commits::run(broker, round, scale.commits),
+        },
+        Work {
+            figures: const {
+                &[
+                    time("classic group, first join to all assigned, ms"),
+                    time("classic group, one leaves, to all assigned, ms"),
+                ]
+            },
+            how: "100 members, 1,000 partitions, range, members beat every 50 ms".to_owned(),
+            run: |broker, round, _| rebalance::classic(broker, round),
+        },
+        Work {
+            figures: const {
+                &[
+                    time("consumer group, first join to all assigned, ms"),
+                    time("consumer group, one leaves, to all assigned, ms"),
+                ]
+            },
+            how: "100 members, 1,000 partitions, uniform (KIP-848), beats every 50 ms".to_owned(),
+            run: |broker, round, _| rebalance::consumer(broker, round),
+        },
     ]
 }
 
@@ -149,26 +149,30 @@ fn measure_work(
     scale: Scale,
     table: &mut Table,
 ) -> Outcome<()> {
-    let mut subjects = vec![("Kalda", ours, Samples::default())];
-    subjects.extend(theirs.map(|theirs| ("Apache Kafka", theirs, Samples::default())));
+    let none = || vec![Samples::default(); work.figures.len()];
+    let mut subjects = vec![("Kalda", ours, none())];
+    subjects.extend(theirs.map(|theirs| ("Apache Kafka", theirs, none())));
     for round in 0..=scale.rounds {
         for at in 0..subjects.len() {
             // A B, then B A: whatever drifts, drifts for both. The first round warms up.
             let at = if round % 2 == 0 { at } else { subjects.len() - 1 - at };
             let (_, broker, samples) = &mut subjects[at];
-            let sample = (work.run)(broker, round, scale)?;
+            let found = (work.run)(broker, round, scale)?;
             if round > 0 {
-                samples.push(sample);
+                samples.iter_mut().zip(found).for_each(|(samples, found)| samples.push(found));
             }
         }
     }
-    for (name, _, samples) in &subjects {
-        table.row(&format!("{name}, {}: {}", habit.name, work.name), samples, &work.how);
-    }
-    if let [(_, _, ours), (_, _, theirs)] = &subjects[..] {
-        let how = if work.is_rate { "more is better" } else { "less is better" };
-        let case = format!("Kalda ÷ Apache Kafka, {}: {}", habit.name, work.name);
-        table.row(&case, ours.by(theirs), how);
+    for (at, figure) in work.figures.iter().enumerate() {
+        let Figure { name: what, is_rate } = figure;
+        for (name, _, samples) in &subjects {
+            table.row(&format!("{name}, {}: {what}", habit.name), &samples[at], &work.how);
+        }
+        if let [(_, _, ours), (_, _, theirs)] = &subjects[..] {
+            let how = if *is_rate { "more is better" } else { "less is better" };
+            let case = format!("Kalda ÷ Apache Kafka, {}: {what}", habit.name);
+            table.row(&case, ours[at].by(&theirs[at]), how);
+        }
     }
     Ok(())
 }

@@ -86,16 +86,16 @@ impl Shared {
 type Member = fn(SocketAddr, &str, &str, Uuid, usize, &Shared) -> Outcome<()>;
 
 /// Milliseconds to the first assignment of all, and after one left, in the classic protocol.
-pub(super) fn classic(broker: &Broker, round: usize) -> Outcome<(f64, f64)> {
+pub(super) fn classic(broker: &Broker, round: usize) -> Outcome<Vec<f64>> {
     measure(broker, &format!("classic-{round}"), classic_member)
 }
 
 /// The same in the newer one.
-pub(super) fn consumer(broker: &Broker, round: usize) -> Outcome<(f64, f64)> {
+pub(super) fn consumer(broker: &Broker, round: usize) -> Outcome<Vec<f64>> {
     measure(broker, &format!("consumer-{round}"), consumer_member)
 }
 
-fn measure(broker: &Broker, name: &str, member: Member) -> Outcome<(f64, f64)> {
+fn measure(broker: &Broker, name: &str, member: Member) -> Outcome<Vec<f64>> {
     let mut connection = Connection::open(broker.address)?;
     let partitions = i32::try_from(PARTITIONS)?;
     create_topic(&mut connection, name, partitions, &[])?;
@@ -126,7 +126,7 @@ fn measure(broker: &Broker, name: &str, member: Member) -> Outcome<(f64, f64)> {
     }
     delete_topic(&mut connection, name)?;
     let left = left.ok_or("nobody left")??;
-    Ok((joined?.as_secs_f64() * 1e3, left.as_secs_f64() * 1e3))
+    Ok(vec![joined?.as_secs_f64() * 1e3, left.as_secs_f64() * 1e3])
 }
 
 fn classic_member(
