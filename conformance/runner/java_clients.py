@@ -23,7 +23,12 @@ CHECKS = {
 
 
 # KIP-848, which the tutorial's release does not know.
-NEWER = {"newer": "group of two members, group.protocol=consumer"}
+NEWER = {
+    "newer": "group of two members, group.protocol=consumer",
+    "rollingRangeAssignor": "group rolls from RangeAssignor to group.protocol=consumer and back",
+    "rollingCooperativeStickyAssignor": "group rolls from CooperativeStickyAssignor to group.protocol=consumer and back",
+    "expression": "group.protocol=consumer, subscription by expression",
+}
 
 
 def checks(versions):
