@@ -42,6 +42,9 @@ public class Check {
             case "configs" -> new AdminChecks(check).configs();
             case "cluster" -> new AdminChecks(check).cluster();
             case "records" -> new AdminChecks(check).recordsAndOffsets();
+            case "rollingRangeAssignor", "rollingCooperativeStickyAssignor" ->
+                    new MigrationChecks(check).rolling(args[2].substring("rolling".length()));
+            case "expression" -> new MigrationChecks(check).expression();
             case "newer" -> new GroupChecks(check).twoMembers(null);
             case "RangeAssignor", "RoundRobinAssignor", "StickyAssignor", "CooperativeStickyAssignor" ->
                     new GroupChecks(check).twoMembers(args[2]);

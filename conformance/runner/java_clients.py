@@ -32,6 +32,9 @@ CHECKS = {
 NEWER = {
     "newer": "group of two members, group.protocol=consumer",
     "newer-loop": "transactions: consume, transform, produce, group.protocol=consumer",
+    "rollingRangeAssignor": "group rolls from RangeAssignor to group.protocol=consumer and back",
+    "rollingCooperativeStickyAssignor": "group rolls from CooperativeStickyAssignor to group.protocol=consumer and back",
+    "expression": "group.protocol=consumer, subscription by expression",
 }
 
 

@@ -136,6 +136,16 @@ impl Run {
                 self.world.settings.max_group_size = line.word(1).parse().unwrap();
                 self.world.shard = self.world.reloaded();
             }
+            "max-metadata" => {
+                self.world.settings.offset_metadata_max_bytes = line.word(1).parse().unwrap();
+                self.world.shard = self.world.reloaded();
+            }
+            "unload" => {
+                let answers = self.world.shard.unload();
+                self.world.answered(&answers);
+                self.show(&Decision { answers, ..Decision::default() });
+                assert_eq!(self.world.shard.next_timer_ms(), None, "nothing fires any more");
+            }
             "policy" => {
                 let policy = MigrationPolicy::from_name(line.word(1));
                 self.world.settings.consumer_migration_policy = policy.unwrap();

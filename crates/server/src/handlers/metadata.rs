@@ -89,7 +89,9 @@ fn brokers(cx: &RequestContext, image: &Image) -> Vec<MetadataResponseBroker> {
 }
 
 fn one(image: &Image, wanted: &MetadataRequestTopic) -> MetadataResponseTopic {
-    let (topic, missing) = match &wanted.name {
+    // Clients that ask by id send an empty name along.
+    let name = wanted.name.as_ref().filter(|_| wanted.topic_id.is_zero());
+    let (topic, missing) = match name {
         Some(name) => {
             let missing = match validate_topic_name(name) {
                 Ok(()) => ErrorCode::UnknownTopicOrPartition,
@@ -103,7 +105,7 @@ fn one(image: &Image, wanted: &MetadataRequestTopic) -> MetadataResponseTopic {
         Some(topic) => found(image, topic),
         None => MetadataResponseTopic {
             error_code: missing.code(),
-            name: wanted.name.clone(),
+            name: name.cloned(),
             topic_id: wanted.topic_id,
             ..MetadataResponseTopic::default()
         },

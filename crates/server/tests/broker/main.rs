@@ -13,6 +13,7 @@ mod directories;
 mod every_version;
 mod fetching;
 mod group_probes;
+mod groups;
 mod offsets;
 mod producing;
 mod topics;

@@ -96,8 +96,14 @@ impl Rig {
     /// Starts again from the files as a kill would have left them at this moment. Nobody may be
     /// writing.
     pub(crate) fn restart_killed(self) -> Self {
+        self.restart_damaged(|_| {})
+    }
+
+    /// The same, with something done to the files below the broker's home before it starts again.
+    pub(crate) fn restart_damaged(self, damage: impl FnOnce(&Path)) -> Self {
         let copy = tempfile::tempdir().unwrap();
         copy_tree(&self.path(""), copy.path());
+        damage(copy.path());
         let (_, settings) = self.stop();
         Self::start_in(copy, settings)
     }

@@ -62,7 +62,7 @@ pub(super) static KEYS: &[ConfigKey] = &[
     broker("group.consumer.max.heartbeat.interval.ms", Int, Some("15000"), AtLeast(1), ReadOnly, "Largest heartbeat interval a consumer group may be configured with."),
     broker("group.consumer.max.session.timeout.ms", Int, Some("60000"), AtLeast(1), ReadOnly, "Largest session timeout a consumer group may be configured with."),
     broker("group.consumer.max.size", Int, Some("2147483647"), AtLeast(1), ReadOnly, "Most members one consumer group may have."),
-    broker("group.consumer.migration.policy", String, Some("bidirectional"), Any, ReadOnly, "Which conversions between classic and consumer groups are allowed while members change."),
+    broker("group.consumer.migration.policy", String, Some("bidirectional"), OneOf(&["bidirectional", "upgrade", "downgrade", "disabled"]), ReadOnly, "Which conversions between classic and consumer groups are allowed while members change."),
     broker("group.consumer.min.heartbeat.interval.ms", Int, Some("5000"), AtLeast(1), ReadOnly, "Smallest heartbeat interval a consumer group may be configured with."),
     broker("group.consumer.min.session.timeout.ms", Int, Some("45000"), AtLeast(1), ReadOnly, "Smallest session timeout a consumer group may be configured with."),
     broker("group.consumer.regex.refresh.interval.ms", Int, Some("600000"), AtLeast(10_000), ReadOnly, "How long the topics that a regular expression of a consumer group stands for hold, if no change of topics makes the broker look earlier."),
