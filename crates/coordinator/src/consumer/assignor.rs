@@ -42,9 +42,12 @@ fn range(state: &ConsumerState, image: &Image, racks: &Racks, mut plan: Plan) ->
     // Topics of one size with the same readers are cut alike, so that equal partitions stay together.
     let mut alike: BTreeMap<(usize, Vec<&str>), Vec<Indexed>> = BTreeMap::new();
     for topic in state.topics(image) {
-        let mut members: Vec<&str> = state.members.keys().map(String::as_str).collect();
-        let readers: Vec<&str> = state.subscribers(&topic.name).collect();
-        members.retain(|member| readers.contains(member));
+        let members: Vec<&str> = state
+            .members
+            .keys()
+            .map(String::as_str)
+            .filter(|id| state.reads(id, &topic.name))
+            .collect();
         let indexed = topic.partitions.keys().map(|partition| (topic.id, *partition)).collect();
         alike.entry((topic.partitions.len(), members)).or_default().push(indexed);
     }
