@@ -11,7 +11,7 @@ use kalda_protocol::messages::txn_offset_commit::{
 use kalda_protocol::{ApiKey, ErrorCode, downgrade_error};
 
 use super::group_caller::caller;
-use super::verify_transaction::{ClientTransactions, TransactionalProducer, verify};
+use super::verify_transaction::{ASKS_MAX, ClientTransactions, TransactionalProducer, verify};
 use crate::dispatch::{Handle, RequestContext};
 use crate::groups::OFFSETS_TOPIC;
 use crate::hosted::VerificationGuard;
@@ -70,24 +70,35 @@ async fn guard(
         _ => ClientTransactions::Named,
     };
     let bumps_epoch = client == ClientTransactions::Implicit;
-    let guard = partition.begin_verification(producer.id, producer.epoch, bumps_epoch)?;
-    if guard.is_none() {
-        return Ok(None);
-    }
-    let partitions = TopicPartitions::from([(OFFSETS_TOPIC.to_owned(), [partition.index].into())]);
-    let refused = verify(cx, &producer, partitions, client).await;
-    match refused.first() {
-        None => Ok(guard),
-        Some((_, _, error)) => {
-            partition.end_verification(producer.id);
-            Err(match (*error, client) {
-                (ErrorCode::ConcurrentTransactions, ClientTransactions::Implicit) => *error,
-                // Older clients take it for final.
-                (ErrorCode::ConcurrentTransactions, _) => ErrorCode::CoordinatorLoadInProgress,
-                (ErrorCode::NotCoordinator, _) => ErrorCode::CoordinatorNotAvailable,
-                (error, _) => error,
-            })
+    let (id, epoch) = (producer.id, producer.epoch);
+    let mut asks = 0;
+    loop {
+        let Some(guard) = partition.begin_verification(id, epoch, bumps_epoch)? else {
+            return Ok(None);
+        };
+        let indexes = [partition.index].into();
+        let partitions = TopicPartitions::from([(OFFSETS_TOPIC.to_owned(), indexes)]);
+        let refused = verify(cx, &producer, partitions, client).await;
+        if let Some((_, _, error)) = refused.first() {
+            partition.end_verification(id);
+            return Err(for_producer(*error, client));
         }
+        asks += 1;
+        // As with Produce, the marker of the transaction before may have come meanwhile.
+        if partition.is_verified(id, epoch, guard) || asks == ASKS_MAX {
+            return Ok(Some(guard));
+        }
+    }
+}
+
+/// The word for it that producers know.
+fn for_producer(error: ErrorCode, client: ClientTransactions) -> ErrorCode {
+    match (error, client) {
+        (ErrorCode::ConcurrentTransactions, ClientTransactions::Implicit) => error,
+        // Older clients take it for final.
+        (ErrorCode::ConcurrentTransactions, _) => ErrorCode::CoordinatorLoadInProgress,
+        (ErrorCode::NotCoordinator, _) => ErrorCode::CoordinatorNotAvailable,
+        (error, _) => error,
     }
 }
 

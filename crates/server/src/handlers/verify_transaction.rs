@@ -8,6 +8,10 @@ use kalda_protocol::ErrorCode;
 use super::group_caller::caller;
 use crate::dispatch::RequestContext;
 
+/// How often the coordinator is asked at most, while guards become void. The second time, the marker
+/// that voided the first has been written.
+pub(crate) const ASKS_MAX: usize = 3;
+
 /// What a client of a version of an API can do about a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum ClientTransactions {

@@ -89,6 +89,18 @@ impl HostedPartition {
         Ok(Some(state.verifications.begin(id, epoch, bumps_epoch)))
     }
 
+    /// Whether a batch could begin the transaction here under that guard, which a marker voids.
+    pub(crate) fn is_verified(
+        &self,
+        id: ProducerId,
+        epoch: ProducerEpoch,
+        guard: VerificationGuard,
+    ) -> bool {
+        self.serving().is_ok_and(|state| {
+            state.needs_no_guard(id, epoch) || state.verifications.is_held(id, epoch, guard)
+        })
+    }
+
     /// The coordinator said no.
     pub(crate) fn end_verification(&self, id: ProducerId) {
         if let Ok(mut state) = self.serving() {

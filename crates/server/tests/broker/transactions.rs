@@ -96,6 +96,24 @@ fn a_batch_of_no_transaction_is_not_let_in() {
 }
 
 #[test]
+fn the_next_transaction_begins_while_the_markers_of_the_last_are_on_their_way() {
+    let rig = Rig::start(&[]);
+    let mut client = rig.client();
+    client.create("t", 1, &[]);
+    let mut producer = Transactional::init(&mut client, "a", 60_000);
+    find_group(&mut client, "g");
+    for round in 0..100 {
+        let (error, _) = producer.produce(&mut client, 12, "t", 0, "x");
+        assert_eq!(error, 0, "transaction {round}");
+        assert_eq!(producer.commit_offset(&mut client, 5, "g", "t", 0, round), 0);
+        let ended = producer.end(&mut client, 5, true);
+        assert_eq!(ended.error_code, 0);
+        producer.follow(5, ended.producer_id, ended.producer_epoch);
+    }
+    await_stable(&mut client, 200);
+}
+
+#[test]
 fn a_late_marker_does_not_end_the_next_transaction() {
     let rig = Rig::start(&[]);
     let mut client = rig.client();

@@ -11,7 +11,9 @@ use kalda_records::BatchHeader;
 
 use super::find;
 use crate::dispatch::RequestContext;
-use crate::handlers::verify_transaction::{ClientTransactions, TransactionalProducer, verify};
+use crate::handlers::verify_transaction::{
+    ASKS_MAX, ClientTransactions, TransactionalProducer, verify,
+};
 use crate::hosted::{HostedPartition, VerificationGuard};
 
 /// First versions that know TRANSACTION_ABORTABLE, and that make partitions part of a transaction.
@@ -39,19 +41,30 @@ impl Verified {
     /// Asks for what needs it: nothing, unless a transaction begins at a partition.
     pub(super) async fn of(cx: &RequestContext, request: &ProduceRequest) -> Self {
         let mut verified = Self::default();
-        let asked = verified.collect(cx, request);
-        let Some(first) = asked.first() else { return verified };
+        for _ in 0..ASKS_MAX {
+            verified = Self::default();
+            let asked = verified.collect(cx, request);
+            verified.ask(cx, &asked).await;
+            if asked.iter().all(|asked| verified.still_holds(asked)) {
+                break;
+            }
+        }
+        verified
+    }
+
+    async fn ask(&mut self, cx: &RequestContext, asked: &[Asked]) {
+        let Some(first) = asked.first() else { return };
         let producer = first.producer.clone();
-        let is_same = |asked: &&Asked| {
+        let is_same = |asked: &Asked| {
             asked.producer.id == producer.id && asked.producer.epoch == producer.epoch
         };
-        if !asked.iter().all(|asked| is_same(&asked)) {
-            verified.refusal = Some(ErrorCode::InvalidProducerIdMapping);
-            return verified;
+        if !asked.iter().all(is_same) {
+            self.refusal = Some(ErrorCode::InvalidProducerIdMapping);
+            return;
         }
         let client = client(cx.version);
         let mut partitions = TopicPartitions::new();
-        for asked in &asked {
+        for asked in asked {
             partitions.entry(asked.name.clone()).or_default().insert(asked.partition.index);
         }
         let is_off = !cx.broker.config.flag("transaction.partition.verification.enable");
@@ -71,9 +84,15 @@ impl Verified {
                     Err(for_producer(*error, client))
                 }
             };
-            verified.outcomes.insert(asked.at, outcome);
+            self.outcomes.insert(asked.at, outcome);
         }
-        verified
+    }
+
+    /// Whether a yes is still one: the coordinator may have held its answer back until the marker of
+    /// the transaction before was written, which made the guard void.
+    fn still_holds(&self, asked: &Asked) -> bool {
+        let Some(Ok(guard)) = self.outcomes.get(&asked.at) else { return true };
+        asked.partition.is_verified(asked.producer.id, asked.producer.epoch, *guard)
     }
 
     /// Under what the batch may be appended; nothing if it needs nothing.
