@@ -30,8 +30,9 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
 use kalda_client::admin::{AlterOp, ConfigChange, ConfigResource, NewTopic};
-use kalda_client::{Client, Record};
+use kalda_client::{Client, CommittedOffset, ConsumerGroupMetadata, Record, Seek};
 use kalda_model::TopicPartition;
+use kalda_protocol::ErrorCode;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -495,4 +496,73 @@ fn kills_leave_every_transaction_whole_and_every_commit_in_place() {
         test.workers.member.commits,
         start.elapsed()
     );
+}
+
+#[test]
+fn what_fails_leaves_only_the_abort_and_who_is_fenced_nothing() {
+    let home = tempfile::tempdir().unwrap();
+    let logs = home.path().join("logs");
+    let output = home.path().join("output");
+    let broker = Broker::start(logs.to_str().unwrap(), &output, &SETTINGS);
+    let address = broker.address;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let client = client_of(address, &[("transactional.id", "a"), ("linger.ms", "0")]);
+        let small = [("max.message.bytes".to_owned(), "1000".to_owned())];
+        let topic = NewTopic { name: "t".to_owned(), configs: small.into(), ..NewTopic::default() };
+        client.admin().create_topic(&topic, false).await.unwrap();
+        let producer = client.producer().unwrap();
+        assert!(producer.begin_transaction().is_err(), "it has no identity yet");
+        producer.init_transactions().await.unwrap();
+        let record = |value: &str| Record::to("t").value(value.to_owned());
+        assert!(producer.send(record("early")).await.is_err(), "no transaction is open");
+
+        producer.begin_transaction().unwrap();
+        let refused = producer.send(record(&"x".repeat(2000))).await.unwrap().await.unwrap_err();
+        assert_eq!(refused.code(), Some(ErrorCode::MessageTooLarge));
+        assert_eq!(producer.send(record("after")).await.unwrap_err(), refused);
+        assert_eq!(producer.commit_transaction().await.unwrap_err(), refused);
+        producer.abort_transaction().await.unwrap();
+
+        // Offsets of a generation that is not: the same.
+        producer.begin_transaction().unwrap();
+        let taken_back = producer.send(record("aborted")).await.unwrap();
+        let offsets = [(TopicPartition::new("t", 0), CommittedOffset::at(1))].into();
+        let mut group = ConsumerGroupMetadata::without_member("g");
+        (group.generation_id, group.member_id) = (5, "nobody".to_owned());
+        assert!(producer.send_offsets(&offsets, &group).await.is_err());
+        assert!(producer.commit_transaction().await.is_err());
+        producer.abort_transaction().await.unwrap();
+        let _sent_or_dropped = taken_back.await;
+
+        producer.begin_transaction().unwrap();
+        producer.send(record("committed")).await.unwrap().await.unwrap();
+        let group = ConsumerGroupMetadata::without_member("g");
+        producer.send_offsets(&offsets, &group).await.unwrap();
+        producer.commit_transaction().await.unwrap();
+
+        // A newer producer with the id fences this one, for good.
+        producer.begin_transaction().unwrap();
+        let newer = client.producer().unwrap();
+        newer.init_transactions().await.unwrap();
+        let lost = producer.send(record("fenced")).await.unwrap().await.unwrap_err();
+        assert_eq!(lost.code(), Some(ErrorCode::InvalidProducerEpoch));
+        let fenced = producer.abort_transaction().await.unwrap_err();
+        assert_eq!(fenced.code(), Some(ErrorCode::ProducerFenced));
+        assert_eq!(producer.begin_transaction().unwrap_err(), fenced);
+
+        let reader = client_of(address, &[("isolation.level", "read_committed")]);
+        let mut consumer = reader.consumer().unwrap();
+        let partition = TopicPartition::new("t", 0);
+        consumer.assign([partition.clone()]);
+        consumer.seek(&partition, Seek::Earliest).unwrap();
+        let mut seen = Vec::new();
+        while seen.is_empty() {
+            seen = consumer.poll(Duration::from_millis(50)).await.unwrap();
+        }
+        assert_eq!(seen.len(), 1);
+        assert_eq!(seen[0].value.as_deref(), Some(&b"committed"[..]));
+    });
+    let mut raw = client::Client::connect(address);
+    assert_eq!(committed(&mut raw, "g", "t")[&TopicPartition::new("t", 0)], 1);
 }

@@ -14,12 +14,13 @@ use tokio::time::timeout;
 
 use super::Producer;
 use super::accumulator::Accumulator;
+use super::batch::Identity;
 use crate::ConsumerGroupMetadata;
 use crate::group_offsets::CommittedOffsets;
 use crate::{Error, Result};
 
 use coordinator::Coordinator;
-use state::{Asked, Ending, Outcome, Transaction};
+use state::{Asked, Ending, Outcome, Protocol, Transaction};
 
 impl Producer {
     /// Asks for the producer's identity. Whoever had the transactional id is fenced, and what it left
@@ -90,19 +91,13 @@ impl Producer {
         if outcome == Outcome::Abort {
             self.shared.accumulator.lock().fail_all(&Error::TransactionAborted);
         }
-        let ended = self.in_time(call, async {
+        let settled = async {
             self.settle().await;
-            let ending = self.with_transaction(|transaction| transaction.ending(outcome))?;
-            let Ending::Told { under, needs_epoch } = ending else { return Ok(None) };
-            let (next, protocol) = coordinator.end(under, outcome).await?;
-            if !needs_epoch {
-                return Ok(Some((next, protocol)));
-            }
-            let current = next.unwrap_or(under.0);
-            let (next, protocol) = coordinator.init(Some(current)).await?;
-            Ok(Some((Some(next), protocol)))
-        });
-        let ended = ended.await.map_err(|error| self.on_refused(error))?;
+            self.with_transaction(|transaction| transaction.ending(outcome))
+        };
+        let ending = self.in_time(call, settled).await?;
+        let told = self.in_time(call, tell(coordinator, ending, outcome)).await;
+        let ended = told.map_err(|error| self.on_refused(error))?;
         let mut accumulator = self.shared.accumulator.lock();
         let Some(transaction) = accumulator.transaction() else { return Ok(()) };
         let (next, protocol) = ended.unwrap_or((None, transaction.protocol()));
@@ -150,6 +145,22 @@ impl Producer {
             Err(Error::Timeout(format!("Timeout expired after {millis} ms while awaiting {call}")))
         })
     }
+}
+
+/// Has the coordinator end the transaction. Returns the identity after it, if that changes, and how the
+/// cluster speaks by now.
+async fn tell(
+    coordinator: &Coordinator,
+    ending: Ending,
+    outcome: Outcome,
+) -> Result<Option<(Option<Identity>, Protocol)>> {
+    let Ending::Told { under, needs_epoch } = ending else { return Ok(None) };
+    let (next, protocol) = coordinator.end(under, outcome).await?;
+    if !needs_epoch {
+        return Ok(Some((next, protocol)));
+    }
+    let (next, protocol) = coordinator.init(Some(next.unwrap_or(under.0))).await?;
+    Ok(Some((Some(next), protocol)))
 }
 
 fn not_transactional() -> Error {
