@@ -53,6 +53,7 @@ impl Blame {
             | Error::UnsupportedApi { .. }
             | Error::Protocol(_)
             | Error::CorruptRecord(_)
+            | Error::TransactionAborted
             | Error::Closed => Self::Refused,
         }
     }

@@ -1,7 +1,7 @@
 //! The broker that coordinates a group or a transactional id: how it is found and reached.
 //!
-//! Used by the admin calls about groups and by consumers in groups. One attempt each; whoever calls
-//! decides what to try again.
+//! Used by the admin calls about groups, by consumers in groups and by transactional producers. One
+//! attempt each; whoever calls decides what to try again.
 
 use std::sync::Arc;
 
@@ -13,22 +13,33 @@ use crate::cluster::{Cluster, Node};
 use crate::connection::Connection;
 use crate::{Error, Result};
 
-/// The key type of FindCoordinator that asks for a group.
-const KEY_TYPE_GROUP: i8 = 0;
-/// The one that asks for a transactional id.
-const KEY_TYPE_TRANSACTION: i8 = 1;
+/// What is coordinated, by its number in FindCoordinator.
+#[derive(Clone, Copy)]
+enum KeyType {
+    Group = 0,
+    Transaction = 1,
+}
+
 /// From this version on several keys are asked for at once (KIP-699).
 const BATCHED_SINCE: i16 = 4;
 
 /// Asks any broker which one coordinates `group`.
 pub(crate) async fn find(cluster: &Cluster, group: &str) -> Result<Node> {
-    find_of(cluster, KEY_TYPE_GROUP, group).await
+    ask(cluster, KeyType::Group, group).await
 }
 
-async fn find_of(cluster: &Cluster, key_type: i8, key: &str) -> Result<Node> {
+/// Asks any broker which one coordinates the transactions of `transactional_id`.
+pub(crate) async fn find_of_transactions(
+    cluster: &Cluster,
+    transactional_id: &str,
+) -> Result<Node> {
+    ask(cluster, KeyType::Transaction, transactional_id).await
+}
+
+async fn ask(cluster: &Cluster, key_type: KeyType, key: &str) -> Result<Node> {
     let connection = cluster.any().await?;
     let version = connection.version::<FindCoordinatorRequest>(i16::MAX)?;
-    let mut request = FindCoordinatorRequest { key_type, ..Default::default() };
+    let mut request = FindCoordinatorRequest { key_type: key_type as i8, ..Default::default() };
     if version >= BATCHED_SINCE {
         request.coordinator_keys.push(key.to_owned());
     } else {
@@ -65,11 +76,11 @@ pub(crate) async fn reach(cluster: &Cluster, group: &str) -> Result<(Node, Arc<C
 }
 
 /// Finds the coordinator of a transactional id and connects to it.
-pub(crate) async fn reach_of_transaction(
+pub(crate) async fn reach_of_transactions(
     cluster: &Cluster,
     transactional_id: &str,
 ) -> Result<(Node, Arc<Connection>)> {
-    let node = find_of(cluster, KEY_TYPE_TRANSACTION, transactional_id).await?;
+    let node = find_of_transactions(cluster, transactional_id).await?;
     let connection = connect(cluster, &node).await?;
     Ok((node, connection))
 }

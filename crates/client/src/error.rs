@@ -48,6 +48,9 @@ pub enum Error {
     /// The records of a batch do not decode.
     #[error("{0}")]
     CorruptRecord(String),
+    /// The transaction was aborted before the record was sent.
+    #[error("the transaction is aborted")]
+    TransactionAborted,
     /// The producer or consumer has been closed.
     #[error("the client is closed")]
     Closed,
@@ -89,6 +92,7 @@ impl Error {
             | Self::Protocol(_)
             | Self::InvalidArgument(_)
             | Self::CorruptRecord(_)
+            | Self::TransactionAborted
             | Self::Closed => false,
         }
     }
@@ -129,6 +133,7 @@ impl Error {
             Self::Protocol(_) => "common.protocol.types.SchemaException",
             Self::InvalidArgument(_) => return "java.lang.IllegalArgumentException".to_owned(),
             Self::CorruptRecord(_) => "common.errors.CorruptRecordException",
+            Self::TransactionAborted => "common.errors.TransactionAbortedException",
             Self::Closed => "common.KafkaException",
         };
         format!("org.apache.kafka.{name}")

@@ -60,6 +60,36 @@ impl Committer {
     }
 }
 
+/// A group and one of its members, as whom a transaction commits offsets (KIP-447).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConsumerGroupMetadata {
+    /// The group.
+    pub group_id: String,
+    /// The generation of the member's assignment; -1 for who is no member.
+    pub generation_id: i32,
+    /// The member's id; empty for who is no member.
+    pub member_id: String,
+    /// The id of a static member.
+    pub group_instance_id: Option<String>,
+}
+
+impl ConsumerGroupMetadata {
+    /// A group that nobody is a member of: its offsets are looked after by the transactions alone.
+    #[must_use]
+    pub fn without_member(group_id: &str) -> Self {
+        Self::of(group_id, Committer::outsider())
+    }
+
+    pub(crate) fn of(group_id: &str, committer: Committer) -> Self {
+        Self {
+            group_id: group_id.to_owned(),
+            generation_id: committer.generation,
+            member_id: committer.member_id,
+            group_instance_id: committer.instance_id,
+        }
+    }
+}
+
 /// Which partitions are asked for.
 pub(crate) enum Wanted<'a> {
     /// All that the group has committed.

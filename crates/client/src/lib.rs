@@ -28,7 +28,7 @@ pub use cluster::Node;
 pub use config::{ConfigError, Properties};
 pub use consumer::{ConsumedRecord, Consumer, GroupConsumer, Seek};
 pub use error::Error;
-pub use group_offsets::{CommittedOffset, CommittedOffsets};
+pub use group_offsets::{CommittedOffset, CommittedOffsets, ConsumerGroupMetadata};
 pub use offsets::{ListedOffset, OffsetSpec};
 pub use producer::{Delivery, Partitioner, Producer, Record, RecordMetadata};
 pub use versions::ApiVersionTable;

@@ -46,6 +46,13 @@ impl ApiVersionTable {
         offered.map(|&(_, min, max)| (min, max))
     }
 
+    /// The level of a feature that the cluster has settled on; 0 if it has none.
+    #[must_use]
+    pub fn feature_level(&self, name: &str) -> i16 {
+        let feature = self.finalized_features.iter().find(|feature| feature.name == name);
+        feature.map_or(0, |feature| feature.max_version_level)
+    }
+
     /// The newest stable version that both sides have, no higher than `cap`.
     #[must_use]
     pub fn pick(&self, key: ApiKey, cap: i16) -> Option<i16> {

@@ -133,7 +133,7 @@ impl Admin {
             DescribeTransactionsRequest { transactional_ids: vec![transactional_id.to_owned()] };
         self.with_retries("describeTransactions", async || {
             let (node, connection) =
-                coordinator::reach_of_transaction(&self.cluster, transactional_id).await?;
+                coordinator::reach_of_transactions(&self.cluster, transactional_id).await?;
             let response = connection.call(&request).await?;
             let state = response.transaction_states.into_iter().next().ok_or_else(incomplete)?;
             if state.error_code == ErrorCode::TransactionalIdNotFound.code() {
@@ -239,7 +239,7 @@ impl Admin {
                 ..InitProducerIdRequest::default()
             };
             let producer = self.with_retries("fenceProducer", async || {
-                let (_, connection) = coordinator::reach_of_transaction(&self.cluster, id).await?;
+                let (_, connection) = coordinator::reach_of_transactions(&self.cluster, id).await?;
                 let response = connection.call(&request).await?;
                 Error::check(response.error_code, None)?;
                 Ok((response.producer_id, response.producer_epoch))

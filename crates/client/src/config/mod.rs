@@ -152,6 +152,10 @@ pub struct ProducerConfig {
     pub retries: u32,
     /// `delivery.timeout.ms`: from send to the answer, retries included.
     pub delivery_timeout_ms: u64,
+    /// `transactional.id`; with it, records are only sent in transactions.
+    pub transactional_id: Option<String>,
+    /// `transaction.timeout.ms`: after it, the coordinator aborts an open transaction.
+    pub transaction_timeout_ms: i32,
 }
 
 /// With more requests in flight the broker could no longer tell duplicates from new batches.
@@ -184,8 +188,14 @@ impl ProducerConfig {
             in_flight_max: reader.int("max.in.flight.requests.per.connection", 5, 1)? as usize,
             retries: reader.int("retries", i32::MAX, 0)? as u32,
             delivery_timeout_ms: reader.millis("delivery.timeout.ms", 120_000)?,
+            transactional_id: reader.transactional_id()?,
+            transaction_timeout_ms: reader.int("transaction.timeout.ms", 60_000, 0)?,
         };
         config.settle_idempotence(properties)?;
+        if config.transactional_id.is_some() && !config.idempotence {
+            let why = "Cannot set a transactional.id without also enabling idempotence.";
+            return Err(ConfigError::new(why));
+        }
         config.settle_delivery_timeout(properties)?;
         Ok((config, reader.unknown_keys()))
     }
@@ -345,6 +355,20 @@ mod tests {
         let asked = properties(&["acks=1", "enable.idempotence=true"]);
         let error = ProducerConfig::from_properties(&asked).unwrap_err();
         assert!(error.to_string().starts_with("Must set acks to all"), "{error}");
+    }
+
+    #[test]
+    fn a_transactional_id_needs_idempotence() {
+        let (config, _) =
+            ProducerConfig::from_properties(&properties(&["transactional.id=a"])).unwrap();
+        assert_eq!((config.transactional_id.as_deref(), config.acks), (Some("a"), Acks::All));
+        assert_eq!(config.transaction_timeout_ms, 60_000);
+        for weaker in ["acks=1", "enable.idempotence=false", "retries=0"] {
+            let set = properties(&["transactional.id=a", weaker]);
+            let error = ProducerConfig::from_properties(&set).unwrap_err();
+            let text = "Cannot set a transactional.id without also enabling idempotence.";
+            assert_eq!(error.to_string(), text, "{weaker}");
+        }
     }
 
     #[test]

@@ -130,6 +130,16 @@ impl<'a> Reader<'a> {
         Err(ConfigError::value(key, &text, &why))
     }
 
+    pub(crate) fn transactional_id(&mut self) -> Result<Option<String>, ConfigError> {
+        match self.value("transactional.id") {
+            Some("") => {
+                let why = "String must be non-empty";
+                Err(ConfigError::value("transactional.id", "", why))
+            }
+            id => Ok(id.map(str::to_owned)),
+        }
+    }
+
     pub(crate) fn compression(&mut self) -> Result<Compression, ConfigError> {
         let names = Compression::ALL.map(Compression::name);
         let name = self.one_of("compression.type", "none", &names)?;

@@ -3,6 +3,9 @@
 //! Filled by `send`, drained by the sender, behind one short lock. Pure: the time comes in, and
 //! nothing here waits or speaks to a broker. The order of a partition's records is kept over
 //! retries: while a batch is sent again, no other batch of its partition is on the way.
+//!
+//! It owns where the producer's transaction stands, so that a batch that fails and the commit that it
+//! forbids cannot miss each other.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Bound;
@@ -13,6 +16,7 @@ use kalda_records::{BATCH_OVERHEAD, BatchOptions, sequence_plus};
 use tokio::sync::oneshot;
 
 use super::batch::{Acknowledged, Batch, Identity};
+use super::transaction::state::{Asked, Transaction};
 use super::{Record, RecordMetadata};
 use crate::config::ProducerConfig;
 use crate::{Error, Result};
@@ -40,6 +44,7 @@ impl From<&ProducerConfig> for Limits {
             options: BatchOptions {
                 compression: config.compression,
                 level: config.compression_level,
+                is_transactional: config.transactional_id.is_some(),
                 ..BatchOptions::default()
             },
         }
@@ -91,12 +96,15 @@ pub(super) struct Accumulator {
     open: BTreeSet<u64>,
     /// Draining goes round, so that a busy partition does not keep others waiting.
     last_drained: Option<TopicPartition>,
+    /// Of a transactional producer.
+    transaction: Option<Transaction>,
 }
 
 impl Accumulator {
     pub(super) fn new(limits: Limits) -> Self {
         Self {
             limits,
+            transaction: limits.options.is_transactional.then(Transaction::new),
             queues: BTreeMap::new(),
             used: 0,
             is_starved: false,
@@ -106,6 +114,11 @@ impl Accumulator {
             open: BTreeSet::new(),
             last_drained: None,
         }
+    }
+
+    /// Where the transactions stand, if there is a transactional id.
+    pub(super) fn transaction(&mut self) -> Option<&mut Transaction> {
+        self.transaction.as_mut()
     }
 
     /// Puts a record into the last batch of its partition, or into a new one.
@@ -120,6 +133,7 @@ impl Accumulator {
         if self.is_closed {
             return Err(Error::Closed);
         }
+        self.transaction.as_ref().map_or(Ok(()), Transaction::check_open)?;
         let last = self.queues.get(partition).and_then(|queue| queue.waiting.back());
         let joins = last.is_some_and(|last| last.has_room(size, self.limits.batch_size));
         let needed = size + if joins { 0 } else { BATCH_OVERHEAD };
@@ -238,7 +252,8 @@ impl Accumulator {
 
     /// Whether a batch that failed may be sent again.
     pub(super) fn may_retry(&self, batch: &Batch, now_ms: i64) -> bool {
-        batch.attempts <= self.limits.retries
+        self.transaction.as_ref().is_none_or(Transaction::may_send)
+            && batch.attempts <= self.limits.retries
             && now_ms - batch.created_ms < self.limits.delivery_timeout_ms
     }
 
@@ -300,18 +315,36 @@ impl Accumulator {
     }
 
     fn finish(&mut self, batch: Batch, outcome: &Result<Acknowledged>) {
+        if let (Some(transaction), Err(error)) = (&mut self.transaction, outcome) {
+            transaction.on_batch_lost(batch.base_sequence.is_some());
+            transaction.on_error(Asked::Leader, error);
+        }
+        self.answer(batch, outcome);
+    }
+
+    fn answer(&mut self, batch: Batch, outcome: &Result<Acknowledged>) {
         self.used -= batch.reserved;
         self.is_starved = false;
         self.open.remove(&batch.number);
         batch.answer(outcome);
     }
 
-    /// Fails everything that waits: the producer cannot go on.
+    /// Fails everything that waits: the producer, or its transaction, cannot go on.
     pub(super) fn fail_all(&mut self, error: &Error) {
         let waiting: Vec<Batch> =
             self.queues.values_mut().flat_map(|queue| queue.waiting.drain(..)).collect();
         for batch in waiting {
-            self.finish(batch, &Err(error.clone()));
+            if let Some(transaction) = &mut self.transaction {
+                transaction.on_batch_lost(batch.base_sequence.is_some());
+            }
+            self.answer(batch, &Err(error.clone()));
+        }
+    }
+
+    /// Fails everything that waits if the transaction has failed.
+    pub(super) fn drop_if_failed(&mut self) {
+        if let Some(error) = self.transaction.as_ref().and_then(Transaction::failure).cloned() {
+            self.fail_all(&error);
         }
     }
 

@@ -7,6 +7,7 @@ mod accumulator;
 mod batch;
 mod partitioner;
 mod sender;
+mod transaction;
 
 use std::fmt;
 use std::future::Future;
@@ -30,6 +31,7 @@ use crate::{Error, Result};
 
 use accumulator::{Accumulator, Limits};
 use sender::Sender;
+use transaction::coordinator::Coordinator;
 
 pub use partitioner::{Partitioner, murmur2, partition_of_key};
 
@@ -130,6 +132,33 @@ struct Shared {
     wake: Notify,
     /// Batches are done: there is room again, and flushes may be over.
     done: Notify,
+    /// The way to the coordinators, if there is a transactional id.
+    coordinator: Option<Arc<Coordinator>>,
+}
+
+impl Shared {
+    /// Waits until that holds of the accumulator.
+    async fn until(&self, mut holds: impl FnMut(&mut Accumulator) -> bool) {
+        loop {
+            let done = self.done.notified();
+            tokio::pin!(done);
+            // Registered before looking, so that what is done in between is not missed.
+            done.as_mut().enable();
+            if holds(&mut self.accumulator.lock()) {
+                return;
+            }
+            done.await;
+        }
+    }
+}
+
+/// Ends a flush, also one that nobody waits for any more.
+struct Flush<'a>(&'a Shared);
+
+impl Drop for Flush<'_> {
+    fn drop(&mut self) {
+        self.0.accumulator.lock().end_flush();
+    }
 }
 
 /// Sends records.
@@ -164,6 +193,7 @@ impl Producer {
             accumulator: Mutex::new(Accumulator::new(Limits::from(&config))),
             wake: Notify::new(),
             done: Notify::new(),
+            coordinator: Coordinator::of(&config, &cluster).map(Arc::new),
         });
         let sender = Sender::new(
             config.clone(),
@@ -288,17 +318,9 @@ impl Producer {
     /// Failures are told by the deliveries.
     pub async fn flush(&self) {
         let last = self.shared.accumulator.lock().begin_flush();
+        let _flush = Flush(&self.shared);
         self.shared.wake.notify_one();
-        loop {
-            let done = self.shared.done.notified();
-            tokio::pin!(done);
-            done.as_mut().enable();
-            if self.shared.accumulator.lock().is_done_up_to(last) {
-                break;
-            }
-            done.await;
-        }
-        self.shared.accumulator.lock().end_flush();
+        self.shared.until(|accumulator| accumulator.is_done_up_to(last)).await;
     }
 
     /// Sends what waits, waits for the answers and ends the sender. Records sent while it runs are

@@ -32,6 +32,7 @@ enum Event {
     Connected { node: BrokerId, outcome: Result<()> },
     Refreshed(Result<()>),
     Identified(Result<Identity>),
+    Added { partitions: Vec<TopicPartition>, outcome: Result<()> },
     Answered { node: BrokerId, batches: Vec<Batch>, outcome: Result<ProduceResponse> },
 }
 
@@ -86,9 +87,11 @@ impl Sender {
     pub(super) async fn run(mut self) {
         loop {
             let now_ms = self.clock.monotonic_ms();
-            if self.shared.accumulator.lock().expire(now_ms) {
-                self.identity = None;
+            let is_in_doubt = self.shared.accumulator.lock().expire(now_ms);
+            if is_in_doubt {
+                self.forget_identity();
             }
+            self.shared.accumulator.lock().drop_if_failed();
             let next_ms = self.dispatch(now_ms);
             self.shared.done.notify_waiters();
             if self.shared.accumulator.lock().is_over() {
@@ -111,6 +114,7 @@ impl Sender {
         let (ready, next_ready) = self.shared.accumulator.lock().ready(now_ms);
         let next_expiry = self.shared.accumulator.lock().next_expiry_ms();
         if !ready.is_empty() && self.has_identity() {
+            let ready = self.join_transaction(ready);
             self.send_ready(ready, now_ms);
         }
         self.ask_for_metadata(now_ms);
@@ -119,6 +123,10 @@ impl Sender {
 
     /// Whether batches may go out; if not, the identity they need is on its way.
     fn has_identity(&mut self) -> bool {
+        if let Some(transaction) = self.shared.accumulator.lock().transaction() {
+            self.identity = transaction.identity();
+            return self.identity.is_some();
+        }
         if !self.config.idempotence || self.identity.is_some() {
             return true;
         }
@@ -128,6 +136,43 @@ impl Sender {
             self.jobs.spawn(async move { Event::Identified(identify(&cluster).await) });
         }
         false
+    }
+
+    /// Another identity is needed; a transaction's is the business of its end.
+    fn forget_identity(&mut self) {
+        if self.shared.coordinator.is_none() {
+            self.identity = None;
+        }
+    }
+
+    /// Those of `ready` that may be sent to now; the coordinator is told of the others.
+    fn join_transaction(&mut self, ready: Vec<TopicPartition>) -> Vec<TopicPartition> {
+        let mut accumulator = self.shared.accumulator.lock();
+        let Some(transaction) = accumulator.transaction() else { return ready };
+        let (ready, to_add) = transaction.sort_ready(ready);
+        if let Some(coordinator) = self.shared.coordinator.clone()
+            && !to_add.is_empty()
+            && let Some(identity) = transaction.begin_adding()
+        {
+            self.jobs.spawn(async move {
+                let outcome = coordinator.add_partitions(identity, &to_add).await;
+                Event::Added { partitions: to_add, outcome }
+            });
+        }
+        ready
+    }
+
+    /// The versions of Produce that the transaction's protocol allows.
+    fn produce_version(&self, connection: &Connection) -> Result<i16> {
+        let protocol = match self.shared.accumulator.lock().transaction() {
+            Some(transaction) => transaction.protocol(),
+            None => return connection.version::<ProduceRequest>(i16::MAX),
+        };
+        let version = connection.version::<ProduceRequest>(protocol.produce_version_max())?;
+        match version >= protocol.produce_version_min() {
+            true => Ok(version),
+            false => Err(ErrorCode::UnsupportedVersion.into()),
+        }
     }
 
     fn send_ready(&mut self, ready: Vec<TopicPartition>, now_ms: i64) {
@@ -183,7 +228,7 @@ impl Sender {
         connection: &Arc<Connection>,
         drained: Vec<Drained>,
     ) {
-        let version = match connection.version::<ProduceRequest>(i16::MAX) {
+        let version = match self.produce_version(connection) {
             Ok(version) => version,
             Err(error) => {
                 let batches = drained.into_iter().map(|drained| drained.batch).collect();
@@ -235,11 +280,16 @@ impl Sender {
             })
             .collect();
         ProduceRequest {
-            transactional_id: None,
+            transactional_id: self.transactional_id(),
             acks: self.config.acks.wire(),
             timeout_ms: i32::try_from(self.config.client.request_timeout_ms).unwrap_or(i32::MAX),
             topic_data,
         }
+    }
+
+    fn transactional_id(&self) -> Option<String> {
+        let coordinator = self.shared.coordinator.as_ref()?;
+        Some(coordinator.transactional_id().to_owned())
     }
 
     fn ask_for_metadata(&mut self, now_ms: i64) {
@@ -295,6 +345,11 @@ impl Sender {
                         self.shared.accumulator.lock().reset_sequences();
                     }
                     Err(error) => self.shared.accumulator.lock().fail_all(&error),
+                }
+            }
+            Event::Added { partitions, outcome } => {
+                if let Some(transaction) = self.shared.accumulator.lock().transaction() {
+                    transaction.on_added(partitions, outcome);
                 }
             }
             Event::Answered { node, batches, outcome } => {
@@ -391,7 +446,8 @@ impl Sender {
         let is_behind = code == Some(ErrorCode::OutOfOrderSequenceNumber)
             && accumulator.is_behind_another(&batch);
         // The broker has forgotten this producer; under a new identity the batch can still be taken.
-        let is_forgotten = code == Some(ErrorCode::UnknownProducerId);
+        let is_forgotten =
+            code == Some(ErrorCode::UnknownProducerId) && self.shared.coordinator.is_none();
         let helps = error.is_retriable() || is_behind || is_forgotten;
         if helps && accumulator.may_retry(&batch, now_ms) {
             let wait = self.cluster.retry_wait(batch.attempts).as_millis();
@@ -402,11 +458,13 @@ impl Sender {
             }
             return;
         }
-        // The broker will refuse every sequence after the gap that this batch leaves.
-        if batch.base_sequence.is_some() {
-            self.identity = None;
-        }
+        let leaves_gap = batch.base_sequence.is_some();
         accumulator.refuse(batch, error);
+        drop(accumulator);
+        // The broker will refuse every sequence after the gap.
+        if leaves_gap {
+            self.forget_identity();
+        }
     }
 }
 

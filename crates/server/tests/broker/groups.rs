@@ -143,7 +143,9 @@ fn a_record_that_is_not_understood_stops_its_coordinator_and_no_other() {
         .filter(|line| line.contains("__consumer_offsets-0 cannot be loaded"))
         .collect();
     assert_eq!(said.len(), 1, "{said:?}");
-    for part in ["record 1", "group b", "What it coordinates is not served; the other partitions are"] {
+    for part in
+        ["record 1", "group b", "What it coordinates is not served; the other partitions are"]
+    {
         assert!(said[0].contains(part), "{}", said[0]);
     }
 }

@@ -22,7 +22,9 @@ use super::{ConsumedRecord, Consumer, Seek};
 use crate::cluster::Cluster;
 use crate::config::{ConsumerConfig, GroupConfig, OffsetReset};
 use crate::coordinator;
-use crate::group_offsets::{self, CommittedOffset, CommittedOffsets, Committer, Wanted};
+use crate::group_offsets::{
+    self, CommittedOffset, CommittedOffsets, Committer, ConsumerGroupMetadata, Wanted,
+};
 use crate::{Error, Result};
 
 use membership::{Membership, Revocation};
@@ -116,6 +118,13 @@ impl GroupConsumer {
     #[must_use]
     pub fn assignment(&self) -> &[TopicPartition] {
         &self.assigned
+    }
+
+    /// As whom a transaction commits offsets for the partitions that are ours now.
+    #[must_use]
+    pub fn group_metadata(&self) -> ConsumerGroupMetadata {
+        let committer = self.committer.clone().unwrap_or_else(Committer::outsider);
+        ConsumerGroupMetadata::of(&self.group.group_id, committer)
     }
 
     /// The next records; none when `wait` is over before one came. Rebalances happen in here.

@@ -167,3 +167,27 @@ fn closed_means_no_more_records_and_no_more_lingering() {
     accumulator.fail_all(&Error::Closed);
     assert!(accumulator.is_over());
 }
+
+#[test]
+fn what_fails_in_a_transaction_forbids_its_commit_and_takes_the_rest_along() {
+    use crate::producer::transaction::state::{Outcome, Protocol};
+    let options = BatchOptions { is_transactional: true, ..BatchOptions::default() };
+    let mut accumulator = Accumulator::new(Limits { options, ..limits() });
+    let record = Record::to("t").value("x");
+    let refused = accumulator.append(&partition(0), &record, 10, 0, 0);
+    assert!(refused.is_err(), "no transaction is open");
+    let transaction = accumulator.transaction().unwrap();
+    transaction.on_ended(IDENTITY, Protocol::Implicit);
+    transaction.begin().unwrap();
+    append(&mut accumulator, 0, 10, 0).unwrap();
+    let sent = drain_one(&mut accumulator, 10).unwrap();
+    assert!(BatchView::new(&sent.bytes).unwrap().is_transactional());
+    let mut waiting = append(&mut accumulator, 1, 10, 10).unwrap();
+    accumulator.transaction().unwrap().begin_end(Outcome::Commit).unwrap();
+    assert!(accumulator.may_retry(&sent.batch, 20));
+    accumulator.refuse(sent.batch, Error::Closed);
+    assert!(accumulator.transaction().unwrap().ending(Outcome::Commit).is_err());
+    accumulator.drop_if_failed();
+    assert_eq!(waiting.try_recv().unwrap(), Err(Error::Closed));
+    assert!(accumulator.is_done_up_to(2));
+}
