@@ -48,6 +48,9 @@ public class Check {
             case "newer" -> new GroupChecks(check).twoMembers(null);
             case "RangeAssignor", "RoundRobinAssignor", "StickyAssignor", "CooperativeStickyAssignor" ->
                     new GroupChecks(check).twoMembers(args[2]);
+            case "churn-range" -> new GroupChecks(check).churn("RangeAssignor");
+            case "churn-cooperative" -> new GroupChecks(check).churn("CooperativeStickyAssignor");
+            case "churn-newer" -> new GroupChecks(check).churn(null);
             case "commits" -> new GroupChecks(check).commits();
             case "static" -> new GroupChecks(check).staticMembers();
             case "groups" -> new GroupAdminChecks(check).groups();

@@ -93,6 +93,51 @@ class GroupChecks {
         holdings.expectEachOnce(PARTITIONS, 30);
     }
 
+    /**
+     * Members come and go while records are produced: no partition is held by two of them, and no record is left out. The
+     * client itself may read one twice, when a partition is taken away before what it fetched last is committed.
+     */
+    void churn(String assignor) throws Exception {
+        int count = 300;
+        check.createTopic(PARTITIONS);
+        Holdings holdings = new Holdings();
+        String strategy = assignor == null ? null : "org.apache.kafka.clients.consumer." + assignor;
+        CompletableFuture<Exception> filled = new CompletableFuture<>();
+        Thread load = new Thread(() -> {
+            try {
+                for (int first = 0; first < count; first += 5) {
+                    fill(PARTITIONS, first, 5);
+                }
+                filled.complete(null);
+            } catch (Exception seen) {
+                filled.complete(seen);
+            }
+        }, "load");
+        load.setDaemon(true);
+        List<Member> members = new ArrayList<>();
+        try {
+            load.start();
+            for (int step = 0; step < 8; step++) {
+                // Three come for each that goes, and the one that was there longest goes.
+                if (step % 4 == 3) {
+                    members.remove(0).close();
+                } else {
+                    members.add(new Member(check, "member " + step, holdings, strategy));
+                }
+                int read = holdings.read(0) + holdings.read(1);
+                holdings.await("reading after step " + step, () -> filled.isDone() || holdings.read(0) + holdings.read(1) > read);
+            }
+            Exception problem = filled.get();
+            Check.expect(problem == null, "producing failed: " + problem);
+            holdings.await("reading all", () -> holdings.readOfEach(PARTITIONS, count));
+        } finally {
+            for (Member member : members) {
+                member.close();
+            }
+        }
+        holdings.expectEach(PARTITIONS, count);
+    }
+
     void commits() throws Exception {
         check.createTopic(1);
         fill(1, 0, 20);

@@ -87,6 +87,12 @@ class Holdings {
         }
     }
 
+    synchronized void expectEach(int partitions, int count) {
+        for (int partition = 0; partition < partitions; partition++) {
+            Check.expectEqual((long) count, read.get(partition).stream().distinct().count(), "different offsets read of partition " + partition);
+        }
+    }
+
     synchronized void await(String what, BooleanSupplier holds) throws InterruptedException {
         long deadline = System.nanoTime() + TimeUnit.MILLISECONDS.toNanos(Check.PATIENCE_MS);
         while (problem == null && !holds.getAsBoolean()) {

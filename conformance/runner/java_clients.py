@@ -15,6 +15,8 @@ CHECKS = {
     "RoundRobinAssignor": "group of two members, RoundRobinAssignor",
     "StickyAssignor": "group of two members, StickyAssignor",
     "CooperativeStickyAssignor": "group of two members, CooperativeStickyAssignor",
+    "churn-range": "group under load, members come and go, RangeAssignor",
+    "churn-cooperative": "group under load, members come and go, CooperativeStickyAssignor",
     "commits": "group: commitSync, commitAsync, metadata, restart",
     "static": "group: static members come back and are fenced",
     "groups": "Admin: list, describe and delete consumer groups",
@@ -31,6 +33,7 @@ CHECKS = {
 # KIP-848, which the tutorial's release does not know.
 NEWER = {
     "newer": "group of two members, group.protocol=consumer",
+    "churn-newer": "group under load, members come and go, group.protocol=consumer",
     "newer-loop": "transactions: consume, transform, produce, group.protocol=consumer",
     "rollingRangeAssignor": "group rolls from RangeAssignor to group.protocol=consumer and back",
     "rollingCooperativeStickyAssignor": "group rolls from CooperativeStickyAssignor to group.protocol=consumer and back",

@@ -168,6 +168,19 @@ fn offsets_hold_once_the_transaction_commits() {
 }
 
 #[test]
+fn offsets_are_there_when_the_marker_is_answered() {
+    let rig = Rig::start(&[("offsets.topic.num.partitions", "1")]);
+    let mut client = rig.client();
+    client.create("t", 1, &[]);
+    let producer = Transactional::init(&mut client, "a", 60_000);
+    find_group(&mut client, "g");
+    assert_eq!(producer.commit_offset(&mut client, 5, "g", "t", 0, 7), 0);
+    // As a coordinator on another broker would: what it logs next is that the transaction is complete.
+    assert_eq!(producer.mark(&mut client, 1, "__consumer_offsets", 0, true), [0]);
+    assert_eq!(committed_offset(&mut client, "g", true), (7, 0));
+}
+
+#[test]
 fn an_open_transaction_survives_a_restart_and_ends_by_its_time() {
     let rig = Rig::start(&[]);
     let mut client = rig.client();
