@@ -88,3 +88,52 @@ fn no_damage_to_a_snapshot_goes_unseen() {
         assert!(snapshot::decode(&whole[..at]).is_err(), "cut at {at}");
     }
 }
+
+#[test]
+fn a_marker_of_its_own_epoch_is_written_once_and_ends_no_later_transaction() {
+    let transactional = |epoch, base_offset| {
+        let producer =
+            Producer { id: ProducerId(1), epoch: ProducerEpoch(epoch), base_sequence: 0 };
+        let options = BatchOptions {
+            producer,
+            is_transactional: true,
+            base_offset: Offset(base_offset),
+            ..BatchOptions::default()
+        };
+        let mut builder = BatchBuilder::new(options);
+        builder.append(500, None, None, &[]);
+        BatchView::new(&builder.build().unwrap()).unwrap().header()
+    };
+    let marker = EndTxnMarker { committed: true, coordinator_epoch: 3 };
+    let id = ProducerId(1);
+    let check = |producers: &Producers, epoch| {
+        producers.check_marker_of_its_own_epoch(id, ProducerEpoch(epoch), marker)
+    };
+    let mut producers = Producers::default();
+    assert!(check(&producers, 1).unwrap(), "nothing is known that speaks against it");
+    producers.on_batch(&transactional(0, 0));
+    assert!(check(&producers, 0).is_err(), "the epoch of the transaction itself");
+    assert!(check(&producers, 1).unwrap());
+    producers.on_marker(&transactional(1, 1), marker);
+    assert!(!check(&producers, 1).unwrap(), "it comes again, and is done");
+    assert!(check(&producers, 0).is_err());
+    producers.on_batch(&transactional(1, 2));
+    assert!(check(&producers, 1).is_err(), "it comes again, and would end the next one");
+    let older = EndTxnMarker { coordinator_epoch: 2, ..marker };
+    let fenced = producers.check_marker_of_its_own_epoch(id, ProducerEpoch(2), older);
+    assert!(matches!(fenced, Err(AppendError::TransactionCoordinatorFenced { .. })));
+}
+
+#[test]
+fn a_coordinator_writes_for_a_producer_without_a_sequence() {
+    let mut producers = Producers::default();
+    producers.on_batch(&header(1, 2, 0, 0, 3));
+    let claim = |epoch| Claim {
+        base_sequence: NO_SEQUENCE,
+        last_sequence: NO_SEQUENCE,
+        is_transactional: true,
+        ..claim(epoch, 0, 1)
+    };
+    assert_eq!(producers.check(&claim(2)).unwrap(), Admission::New);
+    assert!(producers.check(&claim(1)).is_err(), "but not for one that is fenced");
+}
