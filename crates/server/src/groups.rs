@@ -1,5 +1,4 @@
-//! The group coordinator as this broker hosts it: its topic, its settings, and the markers of
-//! transactions that offsets were committed in.
+//! The group coordinator as this broker hosts it: its topic and its settings.
 
 use std::sync::Arc;
 
