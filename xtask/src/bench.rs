@@ -60,13 +60,13 @@ impl Scale {
         rounds: 3,
         transactions: 400,
         commits: 20_000,
-        reloaded: 200_000,
         ..Self::FULL
     };
 }
 
 /// The parts, as `--only` names them.
-const PARTS: [&str; 5] = ["start", "partitions", "zero-copy", "throughput", "coordinators"];
+const PARTS: [&str; 6] =
+    ["start", "partitions", "zero-copy", "throughput", "coordinators", "coordinator-load"];
 
 /// What the command line asks for.
 struct Options {
@@ -135,7 +135,8 @@ fn measure(root: &Path, binary: PathBuf, options: &Options) -> Outcome<()> {
             "partitions" => partitions::measure(&kalda, scale, &mut table),
             "zero-copy" => zero_copy::measure(&kalda, &mut table),
             "throughput" => throughput(root, &kalda, options, &mut table),
-            _ => coordination(root, &kalda, options, &mut table),
+            "coordinators" => coordination(root, &kalda, options, &mut table),
+            _ => coordinator_load(root, &kalda, options, &mut table),
         };
         if let Err(error) = outcome {
             println!("{part}: FAILED: {error}");
@@ -154,4 +155,14 @@ fn throughput(root: &Path, kalda: &Kalda, options: &Options, table: &mut Table) 
 fn coordination(root: &Path, kalda: &Kalda, options: &Options, table: &mut Table) -> Outcome<()> {
     let jars = if options.with_apache { Some(apache::jars(root)?) } else { None };
     coordinators::measure(kalda, jars.as_deref(), options.scale, table)
+}
+
+fn coordinator_load(
+    root: &Path,
+    kalda: &Kalda,
+    options: &Options,
+    table: &mut Table,
+) -> Outcome<()> {
+    let jars = if options.with_apache { Some(apache::jars(root)?) } else { None };
+    coordinators::measure_load(kalda, jars.as_deref(), options.scale, table)
 }

@@ -127,7 +127,7 @@ pub(crate) fn measure(
             broker.stop()?;
         }
     }
-    reload(kalda, jars, scale, table)
+    Ok(())
 }
 
 fn start(habit: &Habit, kalda: &Kalda, jars: Option<&Path>, directory: &Path) -> Outcome<Broker> {
@@ -179,7 +179,12 @@ fn measure_work(
 
 /// A partition of `__consumer_offsets` with many records, from the start of the broker on it to the
 /// first answer about its group.
-fn reload(kalda: &Kalda, jars: Option<&Path>, scale: Scale, table: &mut Table) -> Outcome<()> {
+pub(crate) fn measure_load(
+    kalda: &Kalda,
+    jars: Option<&Path>,
+    scale: Scale,
+    table: &mut Table,
+) -> Outcome<()> {
     let habit = &HABITS[1];
     let mut times = Vec::new();
     for (name, jars) in [("Kalda", None), ("Apache Kafka", jars)] {
