@@ -1,14 +1,21 @@
 //! Records of `__consumer_offsets` as JSON, as Kafka's converters write it: a key with its type, a
 //! value with its version, and what consumers told each other decoded.
 
+use std::fmt::Debug;
+
 use bytes::Bytes;
-use kalda_protocol::DecodeError;
 use kalda_protocol::stored::consumer_protocol::{
     ConsumerProtocolAssignment, ConsumerProtocolSubscription,
 };
 use kalda_protocol::stored::group::group_metadata::MemberMetadata;
-use kalda_protocol::stored::group::{GroupKey, GroupMetadataValue, OffsetCommitValue};
+use kalda_protocol::stored::group::{
+    ConsumerGroupCurrentMemberAssignmentValue, ConsumerGroupMemberMetadataValue,
+    ConsumerGroupMetadataValue, ConsumerGroupRegularExpressionValue,
+    ConsumerGroupTargetAssignmentMemberValue, ConsumerGroupTargetAssignmentMetadataValue, GroupKey,
+    GroupMetadataValue, OffsetCommitValue,
+};
 use kalda_protocol::stored::{decode_versioned, decode_versioned_lenient};
+use kalda_protocol::{DecodeError, Message};
 use kalda_records::RecordView;
 use serde_json::{Map, Value, json};
 
@@ -73,9 +80,44 @@ fn value_json(key: &GroupKey, value: Bytes, version: i16) -> Result<Value, Decod
             Ok(offset_json(&decode_versioned(value)?, version))
         }
         GroupKey::GroupMetadata(_) => Ok(group_json(&decode_versioned(value)?, version)),
-        // The records of the newer protocols have no reading here yet: their bytes are shown.
+        GroupKey::ConsumerGroupMetadata(_) => plain::<ConsumerGroupMetadataValue>(value),
+        GroupKey::ConsumerGroupMemberMetadata(_) => consumer_member_json(value),
+        GroupKey::ConsumerGroupTargetAssignmentMetadata(_) => {
+            plain::<ConsumerGroupTargetAssignmentMetadataValue>(value)
+        }
+        GroupKey::ConsumerGroupTargetAssignmentMember(_) => {
+            plain::<ConsumerGroupTargetAssignmentMemberValue>(value)
+        }
+        GroupKey::ConsumerGroupCurrentMemberAssignment(_) => {
+            plain::<ConsumerGroupCurrentMemberAssignmentValue>(value)
+        }
+        GroupKey::ConsumerGroupRegularExpression(_) => {
+            plain::<ConsumerGroupRegularExpressionValue>(value)
+        }
+        // Share and streams groups have no reading here yet: their bytes are shown.
         _ => Ok(Value::String(base64(&value))),
     }
+}
+
+/// A value without bytes in it.
+fn plain<V: Message + Debug>(value: Bytes) -> Result<Value, DecodeError> {
+    let value: V = decode_versioned(value)?;
+    Ok(super::metadata_json::structure(&format!("{value:?}")))
+}
+
+fn consumer_member_json(value: Bytes) -> Result<Value, DecodeError> {
+    let member: ConsumerGroupMemberMetadataValue = decode_versioned(value)?;
+    let mut json = super::metadata_json::structure(&format!("{member:?}"));
+    let Some(classic) = &member.classic_member_metadata else { return Ok(json) };
+    // What members of the classic protocol tell each other is bytes, which have no debug form to read.
+    let protocols = classic.supported_protocols.iter();
+    let protocols = protocols
+        .map(|protocol| json!({ "name": protocol.name, "metadata": base64(&protocol.metadata) }));
+    json["classicMemberMetadata"] = json!({
+        "sessionTimeoutMs": classic.session_timeout_ms,
+        "supportedProtocols": protocols.collect::<Vec<_>>(),
+    });
+    Ok(json)
 }
 
 fn offset_json(value: &OffsetCommitValue, version: i16) -> Value {

@@ -1,5 +1,5 @@
-//! Records of the metadata log and of the quorum as JSON, as Kafka's converters write it: fields in
-//! the order of the schema, tagged ones only where they are not their default.
+//! Records of the metadata log, of the quorum and of groups as JSON, as Kafka's converters write it:
+//! fields in the order of the schema, tagged ones only where they are not their default.
 //!
 //! The structs of the protocol have no reflection but `Debug`, so their debug form is read back as a
 //! tree. It only feeds eyes and scripts of this tool; nothing is ever built from it.
@@ -42,6 +42,8 @@ const TAGGED: &[(&str, &[&str])] = &[
         ],
     ),
     ("RegisterBrokerRecord", &["logDirs"]),
+    ("ConsumerGroupMemberMetadataValue", &["classicMemberMetadata"]),
+    ("ConsumerGroupMetadataValue", &["metadataHash"]),
 ];
 
 /// The JSON of a metadata record's value; what does not decode is said instead.
@@ -75,6 +77,11 @@ pub(super) fn control(kind: ControlType, value: &[u8]) -> String {
 /// The JSON of the struct within an enum's variant, from its debug form.
 pub(super) fn variant(debug: &str) -> Value {
     Reader::new(debug, i16::MAX).read_variant()
+}
+
+/// The JSON of a struct, from its debug form.
+pub(super) fn structure(debug: &str) -> Value {
+    Reader::new(debug, i16::MAX).read()
 }
 
 /// `RegisterBrokerRecord` as `REGISTER_BROKER_RECORD`.
@@ -114,7 +121,9 @@ fn is_left_out(record: &str, field: &str, value: &Value, version: i16) -> bool {
     let default = match (record, field) {
         ("PartitionChangeRecord", "leader") => json!(-2),
         ("PartitionChangeRecord", "leaderRecoveryState") => json!(-1),
-        (_, "fenced" | "inControlledShutdown" | "leaderRecoveryState") => json!(0),
+        (_, "fenced" | "inControlledShutdown" | "leaderRecoveryState" | "metadataHash") => {
+            json!(0)
+        }
         (_, "logDirs") => json!([]),
         _ => Value::Null,
     };
