@@ -4,7 +4,7 @@
 use kalda_protocol::ErrorCode;
 
 use super::request::{AddPartitions, TransactionResponse};
-use super::state::{State, Transaction};
+use super::state::{State, Transaction, is_of_markers};
 use super::{Decision, TransactionShard};
 use crate::decision::{Context, TopicPartitions};
 
@@ -23,7 +23,7 @@ impl TransactionShard {
         if transaction.producer_id != request.producer_id {
             return Err(ErrorCode::InvalidProducerIdMapping);
         }
-        if transaction.epoch != request.producer_epoch {
+        if transaction.epoch != request.producer_epoch || is_of_markers(transaction.epoch) {
             return Err(ErrorCode::ProducerFenced);
         }
         if transaction.state.is_ending() {

@@ -5,7 +5,7 @@ use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::end_txn::{EndTxnRequest, EndTxnResponse};
 
 use super::request::TransactionResponse;
-use super::state::{State, Transaction, is_exhausted};
+use super::state::{State, Transaction, is_exhausted, is_of_markers};
 use super::{Decision, TransactionShard};
 use crate::decision::Context;
 
@@ -101,6 +101,10 @@ fn relation(
     }
     if transaction.producer_id != id {
         return Err(ErrorCode::InvalidProducerIdMapping);
+    }
+    let is_beyond = is_of_markers(transaction.epoch) && !transaction.state.is_ending();
+    if is_beyond || is_of_markers(epoch) {
+        return Err(ErrorCode::ProducerFenced);
     }
     if is_repeatable && i32::from(transaction.epoch.0) == i32::from(epoch.0) + 1 {
         return Ok(Relation::Repeated);

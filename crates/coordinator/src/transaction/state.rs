@@ -71,6 +71,12 @@ pub(crate) fn is_exhausted(epoch: ProducerEpoch) -> bool {
     epoch.0 >= LAST_EPOCH
 }
 
+/// Whether the epoch is one that only markers have: whoever fences a producer with the last epoch of an
+/// id has none left to give it (KAFKA-20090).
+pub(crate) fn is_of_markers(epoch: ProducerEpoch) -> bool {
+    epoch.0 == i16::MAX
+}
+
 fn next(epoch: ProducerEpoch) -> ProducerEpoch {
     ProducerEpoch(epoch.0.saturating_add(1))
 }
