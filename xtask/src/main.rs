@@ -14,8 +14,8 @@ usage: cargo xtask <command>
 
   tidy              checks what can drift: crate directions, headers, names, documents
   apis              writes the table of docs/apis.md
-  bench [--quick] [--apache] [--binary PATH] [--only PART]
-                    measures the release binary, beside Apache Kafka if asked for
+  bench [OPTION ...]
+                    measures the release binary beside Apache Kafka; `bench --help` tells how
   fuzz [--minutes N] [TARGET ...]
                     runs the fuzz targets, ten minutes each";
 

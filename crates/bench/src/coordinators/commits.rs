@@ -10,10 +10,10 @@ use kalda_protocol::messages::offset_fetch::{
 };
 
 use super::{find, until};
-use crate::bench::Outcome;
-use crate::bench::broker::Broker;
-use crate::bench::load::create_topic;
-use crate::bench::wire::{Connection, frame};
+use crate::Outcome;
+use crate::broker::Broker;
+use crate::load::create_topic;
+use crate::wire::{Connection, frame};
 
 const COMMIT: i16 = 8;
 const FETCH: i16 = 8;

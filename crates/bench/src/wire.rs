@@ -36,17 +36,28 @@ impl Connection {
         Ok(self.0.write_all(frame)?)
     }
 
-    /// Waits for the next answer.
-    pub(crate) fn receive<R: Request>(&mut self, version: i16) -> Outcome<R::Response> {
+    /// The same connection once more, for whoever sends and receives on different threads.
+    pub(crate) fn duplicate(&self) -> Outcome<Self> {
+        Ok(Self(self.0.try_clone()?))
+    }
+
+    /// Waits for the next answer and leaves it in `body`, header and all.
+    pub(crate) fn receive_into(&mut self, body: &mut Vec<u8>) -> Outcome<()> {
         let mut len = [0; 4];
         self.0.read_exact(&mut len)?;
         let len = usize::try_from(i32::from_be_bytes(len))?;
         if len > FRAME_LEN_MAX {
             return Err(format!("an answer of {len} bytes").into());
         }
-        let mut body = BytesMut::zeroed(len);
-        self.0.read_exact(&mut body)?;
-        let mut body = body.freeze();
+        body.resize(len, 0);
+        Ok(self.0.read_exact(body)?)
+    }
+
+    /// Waits for the next answer.
+    pub(crate) fn receive<R: Request>(&mut self, version: i16) -> Outcome<R::Response> {
+        let mut body = Vec::new();
+        self.receive_into(&mut body)?;
+        let mut body = Bytes::from(body);
         ResponseHeader::decode(&mut body, R::KEY, version)?;
         Ok(R::Response::decode(&mut body, version)?)
     }

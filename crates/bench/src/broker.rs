@@ -112,6 +112,24 @@ impl Broker {
         }
     }
 
+    /// Waits until somebody listens, for one that knows no Metadata.
+    pub(crate) fn await_listening(&mut self) -> Outcome<()> {
+        while Connection::open(self.address).is_err() {
+            if self.process.try_wait()?.is_some() || self.started.elapsed() > READY_WITHIN {
+                return Err(format!("nobody listens: {}", fs::read_to_string(&self.output)?).into());
+            }
+            thread::sleep(LOOK_EVERY);
+        }
+        Ok(())
+    }
+
+    /// Ends it as a crash does.
+    pub(crate) fn kill(&mut self) -> Outcome<()> {
+        self.process.kill()?;
+        self.process.wait()?;
+        Ok(())
+    }
+
     /// Asks it to end, and waits. Tells how long that took.
     pub(crate) fn stop(mut self) -> Outcome<Duration> {
         let asked = Instant::now();

@@ -10,10 +10,10 @@ use kalda_protocol::messages::produce::{PartitionProduceData, ProduceRequest, To
 use kalda_records::{BatchBuilder, BatchOptions, Producer};
 
 use super::{find, until};
-use crate::bench::Outcome;
-use crate::bench::broker::Broker;
-use crate::bench::load::{create_topic, delete_topic};
-use crate::bench::wire::Connection;
+use crate::Outcome;
+use crate::broker::Broker;
+use crate::load::{create_topic, delete_topic};
+use crate::wire::Connection;
 
 /// The first versions of KIP-890: partitions are part of the transaction once they are written to,
 /// and its end tells the next epoch.
@@ -93,7 +93,7 @@ fn request(
         Producer { id: ProducerId(producer_id), epoch: ProducerEpoch(epoch), base_sequence: 0 };
     let options = BatchOptions { producer, is_transactional: true, ..BatchOptions::default() };
     let mut batch = BatchBuilder::new(options);
-    batch.append(crate::bench::load::now_ms()?, None, Some(&[7; 100]), &[]);
+    batch.append(crate::load::now_ms()?, None, Some(&[7; 100]), &[]);
     let batch = batch.build()?;
     let data = |index| PartitionProduceData { index, records: Some(batch.clone()) };
     Ok(ProduceRequest {

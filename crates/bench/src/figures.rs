@@ -1,4 +1,4 @@
-//! Figures: medians with their spread, the table they are printed in, the machine they hold for.
+//! Figures: medians with their spread, and the machine they hold for.
 
 use std::fmt;
 use std::fs;
@@ -21,6 +21,18 @@ impl Samples {
         self.push(time.as_secs_f64() * 1e3);
     }
 
+    /// The one in the middle.
+    pub(crate) fn median(&self) -> Option<f64> {
+        let mut sorted = self.0.clone();
+        sorted.sort_by(f64::total_cmp);
+        let middle = sorted.len() / 2;
+        match sorted.len() % 2 {
+            _ if sorted.is_empty() => None,
+            0 => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+            _ => Some(sorted[middle]),
+        }
+    }
+
     /// Each of these by each of those.
     pub(crate) fn by(&self, other: &Self) -> Self {
         Self(self.0.iter().zip(&other.0).map(|(one, other)| one / other).collect())
@@ -30,43 +42,29 @@ impl Samples {
 /// `median [min..max]`.
 impl fmt::Display for Samples {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut sorted = self.0.clone();
-        sorted.sort_by(f64::total_cmp);
-        let (Some(min), Some(max)) = (sorted.first(), sorted.last()) else {
-            return f.write_str("not measured");
-        };
-        let middle = sorted.len() / 2;
-        let median = match sorted.len() % 2 {
-            0 => f64::midpoint(sorted[middle - 1], sorted[middle]),
-            _ => sorted[middle],
-        };
-        let digits = if median.abs() >= 100.0 { 0 } else { 2 };
+        let Some(median) = self.median() else { return f.write_str("not measured") };
+        let min = self.0.iter().copied().fold(f64::INFINITY, f64::min);
+        let max = self.0.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        if self.0.len() == 1 {
+            return write!(f, "{median:.*}", digits(median));
+        }
+        let digits = digits(median);
         write!(f, "{median:.digits$} [{min:.digits$}..{max:.digits$}]")
     }
 }
 
-/// What is printed at the end: a figure, its value, how it was found.
-pub(crate) struct Table(Vec<[String; 3]>);
-
-impl Table {
-    /// Without rows.
-    pub(crate) fn new() -> Self {
-        Self(Vec::new())
-    }
-
-    /// Adds a row, and shows it at once: the whole takes minutes.
-    pub(crate) fn row(&mut self, figure: &str, value: impl fmt::Display, how: &str) {
-        println!("{figure}: {value} ({how})");
-        self.0.push([figure.to_owned(), value.to_string(), how.to_owned()]);
+impl FromIterator<f64> for Samples {
+    fn from_iter<I: IntoIterator<Item = f64>>(samples: I) -> Self {
+        Self(samples.into_iter().collect())
     }
 }
 
-impl fmt::Display for Table {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("| Figure | Value | How |\n|---|---|---|\n")?;
-        self.0
-            .iter()
-            .try_for_each(|[figure, value, how]| writeln!(f, "| {figure} | {value} | {how} |"))
+/// Digits after the point that are worth showing.
+fn digits(median: f64) -> usize {
+    match median.abs() {
+        large if large >= 100.0 => 0,
+        middle if middle >= 10.0 => 1,
+        _ => 2,
     }
 }
 
@@ -79,7 +77,7 @@ pub(crate) fn machine() -> Outcome<String> {
     let kib = memory.split_whitespace().nth(1).and_then(|kib| kib.parse::<u64>().ok());
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     Ok(format!(
-        "machine: {count} × {}, {} GiB, Linux {}",
+        "{count} × {}, {} GiB, Linux {}",
         model.unwrap_or("unknown processor"),
         kib.unwrap_or(0) >> 20,
         kernel.trim()

@@ -1,0 +1,200 @@
+//! What was found: figures by part, each with those it was found for, as lines while it is measured and as a
+//! document afterwards.
+
+use std::fmt::{self, Write as _};
+
+use crate::figures::Samples;
+
+/// Which way a figure is better.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Better {
+    /// A cost.
+    Less,
+    /// A rate.
+    More,
+}
+
+/// What is aimed at: ours divided by that of `against`, at most or at least.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Goal {
+    pub(crate) against: &'static str,
+    pub(crate) ratio: f64,
+}
+
+/// One figure, for each who was measured; ours first.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) figure: String,
+    pub(crate) better: Better,
+    pub(crate) values: Vec<(&'static str, Samples)>,
+    pub(crate) goals: Vec<Goal>,
+}
+
+impl Row {
+    /// A cost, without a goal.
+    pub(crate) fn cost(figure: impl Into<String>, values: Vec<(&'static str, Samples)>) -> Self {
+        Self { figure: figure.into(), better: Better::Less, values, goals: Vec::new() }
+    }
+
+    /// A rate, without a goal.
+    pub(crate) fn rate(figure: impl Into<String>, values: Vec<(&'static str, Samples)>) -> Self {
+        Self { better: Better::More, ..Self::cost(figure, values) }
+    }
+
+    /// The same with a goal.
+    pub(crate) fn goal(mut self, against: &'static str, ratio: f64) -> Self {
+        self.goals.push(Goal { against, ratio });
+        self
+    }
+
+    /// Ours by each other's, round by round.
+    pub(crate) fn ratios(&self) -> Vec<(&'static str, Samples)> {
+        match self.values.split_first() {
+            Some(((_, ours), others)) => {
+                others.iter().map(|(name, theirs)| (*name, ours.by(theirs))).collect()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    /// Each goal, and whether it is reached; `None` if its subject was not measured.
+    pub(crate) fn reached(&self) -> Vec<(Goal, Option<bool>)> {
+        let ratios = self.ratios();
+        let reached = |goal: &Goal| {
+            let (_, ratio) = ratios.iter().find(|(name, _)| *name == goal.against)?;
+            let ratio = ratio.median()?;
+            Some(match self.better {
+                Better::Less => ratio <= goal.ratio,
+                Better::More => ratio >= goal.ratio,
+            })
+        };
+        self.goals.iter().map(|goal| (*goal, reached(goal))).collect()
+    }
+
+    fn goal_text(&self) -> String {
+        let sign = if self.better == Better::Less { '≤' } else { '≥' };
+        let goals = self.reached().into_iter().map(|(goal, reached)| {
+            let verdict = match reached {
+                Some(true) => "reached",
+                Some(false) => "**missed**",
+                None => "not measured",
+            };
+            format!("{sign} {} × {}: {verdict}", goal.ratio, goal.against)
+        });
+        goals.collect::<Vec<_>>().join("; ")
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.figure)?;
+        for (name, samples) in &self.values {
+            write!(f, " {name} {samples};")?;
+        }
+        for (name, ratio) in self.ratios() {
+            write!(f, " ÷ {name} {ratio};")?;
+        }
+        match self.goals.is_empty() {
+            true => Ok(()),
+            false => write!(f, " goal {}", self.goal_text()),
+        }
+    }
+}
+
+/// A part of the whole, with what a reader has to know of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Part {
+    pub(crate) name: &'static str,
+    pub(crate) title: &'static str,
+    pub(crate) notes: Vec<String>,
+    pub(crate) rows: Vec<Row>,
+}
+
+impl Part {
+    /// Without rows.
+    pub(crate) fn new(name: &'static str, title: &'static str) -> Self {
+        Self { name, title, notes: Vec::new(), rows: Vec::new() }
+    }
+
+    /// Adds what has to be known; shown at once.
+    pub(crate) fn note(&mut self, note: impl Into<String>) {
+        let note = note.into();
+        println!("  {note}");
+        self.notes.push(note);
+    }
+
+    /// Adds a figure; shown at once, since the whole takes long.
+    pub(crate) fn row(&mut self, row: Row) {
+        println!("  {row}");
+        self.rows.push(row);
+    }
+
+    /// Everybody who was measured, in the order of their first row.
+    fn subjects(&self) -> Vec<&'static str> {
+        let mut subjects = Vec::new();
+        for (name, _) in self.rows.iter().flat_map(|row| &row.values) {
+            if !subjects.contains(name) {
+                subjects.push(*name);
+            }
+        }
+        subjects
+    }
+
+    /// A table, ours first, then the others, then the ratios.
+    pub(crate) fn markdown(&self) -> String {
+        let mut text = format!("## {}\n\n", self.title);
+        for note in &self.notes {
+            let _ = writeln!(text, "- {note}");
+        }
+        if !self.notes.is_empty() {
+            text.push('\n');
+        }
+        let subjects = self.subjects();
+        let ratios: Vec<&str> = subjects.iter().skip(1).copied().collect();
+        let mut head = vec!["Figure".to_owned()];
+        head.extend(subjects.iter().map(|name| (*name).to_owned()));
+        head.extend(ratios.iter().map(|name| format!("Kalda ÷ {name}")));
+        let has_goals = self.rows.iter().any(|row| !row.goals.is_empty());
+        if has_goals {
+            head.push("Goal".to_owned());
+        }
+        let _ = writeln!(text, "| {} |\n|{}", head.join(" | "), "---|".repeat(head.len()));
+        for row in &self.rows {
+            let found = |values: &[(&str, Samples)], name: &str| {
+                let value = values.iter().find(|(of, _)| *of == name);
+                value.map(|(_, samples)| samples.to_string()).unwrap_or_default()
+            };
+            let mut cells = vec![row.figure.clone()];
+            cells.extend(subjects.iter().map(|name| found(&row.values, name)));
+            let by = row.ratios();
+            cells.extend(ratios.iter().map(|name| found(&by, name)));
+            if has_goals {
+                cells.push(row.goal_text());
+            }
+            let _ = writeln!(text, "| {} |", cells.join(" | "));
+        }
+        text.push('\n');
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn samples(values: &[f64]) -> Samples {
+        values.iter().copied().collect()
+    }
+
+    #[test]
+    fn a_goal_is_judged_by_the_median_of_the_ratios() {
+        let values = vec![("Kalda", samples(&[1.0, 2.0, 1.0])), ("Other", samples(&[4.0, 4.0, 8.0]))];
+        let row = Row::cost("cost", values.clone()).goal("Other", 0.25).goal("Nobody", 1.0);
+        assert_eq!(row.ratios()[0].1.to_string(), "0.25 [0.12..0.50]");
+        let reached: Vec<_> = row.reached().into_iter().map(|(_, reached)| reached).collect();
+        assert_eq!(reached, [Some(true), None]);
+        let row = Row::rate("rate", values).goal("Other", 0.3);
+        assert_eq!(row.reached()[0].1, Some(false));
+        assert!(row.to_string().ends_with("goal ≥ 0.3 × Other: **missed**"));
+    }
+}
