@@ -53,6 +53,15 @@ impl Run {
         self.latencies_ms.get(at).copied().unwrap_or_default()
     }
 
+    /// Adds another that followed it. The latencies are no longer sorted.
+    pub(crate) fn add(&mut self, next: &Self) {
+        self.bytes += next.bytes;
+        self.requests += next.requests;
+        self.seconds += next.seconds;
+        self.own_cpu_seconds += next.own_cpu_seconds;
+        self.latencies_ms.extend(&next.latencies_ms);
+    }
+
     fn sort(mut self) -> Self {
         self.latencies_ms.sort_by(f64::total_cmp);
         self

@@ -22,7 +22,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use broker::Kalda;
-use options::{Command, Scale};
+use load::{large, tiny};
+use options::{Command, LoadKind, Scale};
 use report::Part;
 
 /// What can fail while measuring.
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
             Ok(())
         }
         Ok(Command::Ceiling { address, directory }) => ceiling::serve(address, directory),
+        Ok(Command::Load(load)) => put(&load),
         Ok(Command::Measure(options)) => measure(&options),
         Err(problem) => Err(format!("{problem}\n{}", options::usage()).into()),
     };
@@ -65,6 +67,21 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn put(load: &options::Load) -> Outcome<()> {
+    let options::Load { kind, address, topic, amount } = load;
+    let run = match kind {
+        LoadKind::Large => large::produce(*address, topic, *amount)?,
+        LoadKind::Fetch => large::fetch(*address, topic, *amount)?,
+        LoadKind::Small(connections) => {
+            tiny::produce(*address, std::slice::from_ref(topic), *connections, *amount)?
+        }
+    };
+    let (rate, requests) = (run.rate(), run.requests as f64 / run.seconds);
+    let (p50, p99) = (run.percentile_ms(0.5), run.percentile_ms(0.99));
+    println!("{requests:.0} requests/s, {rate:.1} MB/s, p50 {p50:.3} ms, p99 {p99:.3} ms");
+    Ok(())
 }
 
 fn measure(options: &options::Options) -> Outcome<()> {

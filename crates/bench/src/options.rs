@@ -14,7 +14,27 @@ pub(crate) enum Command {
         address: SocketAddr,
         directory: PathBuf,
     },
+    /// Put one load on a broker that runs already, for whoever profiles it.
+    Load(Load),
     Measure(Options),
+}
+
+/// A load on a running broker.
+pub(crate) struct Load {
+    pub(crate) kind: LoadKind,
+    pub(crate) address: SocketAddr,
+    pub(crate) topic: String,
+    /// Bytes, or requests.
+    pub(crate) amount: u64,
+}
+
+/// Which load.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum LoadKind {
+    Large,
+    Fetch,
+    /// Small requests on so many connections.
+    Small(usize),
 }
 
 /// What is to be measured.
@@ -67,9 +87,25 @@ pub(crate) fn usage() -> String {
          --quick        some minutes: smaller loads, fewer rounds\n  \
          --alone        without Apache Kafka and the other peers\n  \
          --only PART    of {}\n  \
-         --binary PATH  another binary than target/release/kalda",
+         --binary PATH  another binary than target/release/kalda\n\n\
+         kalda-bench load large|fetch|small:CONNECTIONS ADDRESS TOPIC BYTES|REQUESTS\n  \
+         puts one load on a topic of a broker that runs, for a profile of it",
         parts.join(", ")
     )
+}
+
+fn load(kind: &str, address: &str, topic: &str, amount: &str) -> Result<Load, String> {
+    let kind = match kind.split_once(':').unwrap_or((kind, "64")) {
+        ("large", _) => LoadKind::Large,
+        ("fetch", _) => LoadKind::Fetch,
+        ("small", connections) => {
+            LoadKind::Small(connections.parse().map_err(|error| format!("{connections}: {error}"))?)
+        }
+        _ => return Err(format!("there is no load {kind}")),
+    };
+    let address = address.parse().map_err(|error| format!("{address}: {error}"))?;
+    let amount = amount.parse().map_err(|error| format!("{amount}: {error}"))?;
+    Ok(Load { kind, address, topic: topic.to_owned(), amount })
 }
 
 /// Reads the arguments.
@@ -79,6 +115,11 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
     {
         let address = address.parse().map_err(|error| format!("{address}: {error}"))?;
         return Ok(Command::Ceiling { address, directory: PathBuf::from(directory) });
+    }
+    if let [command, kind, address, topic, amount] = arguments
+        && command == "load"
+    {
+        return load(kind, address, topic, amount).map(Command::Load);
     }
     let root = std::env::current_dir().map_err(|error| error.to_string())?;
     let binary = root.join("target/release/kalda");

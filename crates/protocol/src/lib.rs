@@ -13,6 +13,7 @@ mod error;
 mod header;
 mod message;
 pub mod messages;
+pub mod produce;
 pub mod stored;
 #[cfg(feature = "testing")]
 pub mod testing;

@@ -327,7 +327,7 @@ impl Field for Uuid {
 }
 
 /// The length of a blob or an array: `i32`, or compact; `None` is null.
-fn write_length<S: Sink>(
+pub fn write_length<S: Sink>(
     length: Option<usize>,
     sink: &mut S,
     version: Version,

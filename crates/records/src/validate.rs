@@ -6,6 +6,7 @@
 //! of its codec. The rules are those of Kafka's `LogValidator` and `ProduceRequest.validateRecords`.
 
 use std::fmt;
+use std::ops::Deref;
 
 use bytes::Bytes;
 use kalda_model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId};
@@ -87,48 +88,34 @@ pub struct BatchFacts {
 }
 
 /// One batch that may be appended. The header is a copy of its own, so that stamping touches
-/// nothing that others see; the payload is the producer's bytes.
+/// nothing that others see; the payload is the producer's bytes, where they were received.
 #[derive(Clone, Debug)]
-pub struct ValidBatch {
+pub struct ValidBatch<'a> {
     header: [u8; BATCH_OVERHEAD],
-    payload: Bytes,
+    payload: Payload<'a>,
     facts: BatchFacts,
 }
 
-impl ValidBatch {
-    /// Validates what a client wants appended: exactly one v2 batch (Produce v3 and later).
-    ///
-    /// # Errors
-    /// The first rule that is broken; for rules about single records, every record that breaks it.
-    pub fn validate(bytes: Bytes, rules: &BatchRules) -> Result<Self, BatchError> {
-        let view = the_only_batch(&bytes)?;
-        if view.size() > rules.max_message_bytes {
-            return Err(BatchError::MessageTooLarge {
-                size: view.size(),
-                max: rules.max_message_bytes,
-            });
-        }
-        if !view.is_intact() {
-            return Err(BatchError::CorruptMessage {
-                stored: view.crc(),
-                computed: view.computed_crc(),
-            });
-        }
-        let compression = check_header(&view, rules)?;
-        let walked = walk::walk(&view, compression, rules)?;
-        let mut batch = Self::from_view(&bytes, &view, compression);
-        batch.facts.max_timestamp_delta = walked.max_timestamp_delta;
-        if rules.timestamp_type == TimestampType::CreateTime {
-            batch.set_max_timestamp(walked.max_timestamp, TimestampType::CreateTime);
-        }
-        if let CompressionType::Codec { codec, level } = rules.compression
-            && codec != compression
-        {
-            batch.recompress(codec, level, rules)?;
-        }
-        Ok(batch)
-    }
+/// What follows the header.
+#[derive(Clone, Debug)]
+enum Payload<'a> {
+    Received(&'a [u8]),
+    /// Built or compressed anew by this process.
+    Own(Bytes),
+}
 
+impl Deref for Payload<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Received(bytes) => bytes,
+            Self::Own(bytes) => bytes,
+        }
+    }
+}
+
+impl ValidBatch<'static> {
     /// Takes a batch that this process built itself: its header and CRC are checked, its records
     /// are not walked.
     ///
@@ -143,7 +130,43 @@ impl ValidBatch {
             });
         }
         let compression = view.compression().ok_or(BatchError::UnknownCompression)?;
-        Ok(Self::from_view(&bytes, &view, compression))
+        let payload = Payload::Own(bytes.slice(BATCH_OVERHEAD..));
+        Ok(Self::from_view(&view, payload, compression))
+    }
+}
+
+impl<'a> ValidBatch<'a> {
+    /// Validates what a client wants appended: exactly one v2 batch (Produce v3 and later).
+    ///
+    /// # Errors
+    /// The first rule that is broken; for rules about single records, every record that breaks it.
+    pub fn validate(bytes: &'a [u8], rules: &BatchRules) -> Result<Self, BatchError> {
+        let view = the_only_batch(bytes)?;
+        if view.size() > rules.max_message_bytes {
+            return Err(BatchError::MessageTooLarge {
+                size: view.size(),
+                max: rules.max_message_bytes,
+            });
+        }
+        if !view.is_intact() {
+            return Err(BatchError::CorruptMessage {
+                stored: view.crc(),
+                computed: view.computed_crc(),
+            });
+        }
+        let compression = check_header(&view, rules)?;
+        let walked = walk::walk(&view, compression, rules)?;
+        let mut batch = Self::from_view(&view, Payload::Received(view.payload()), compression);
+        batch.facts.max_timestamp_delta = walked.max_timestamp_delta;
+        if rules.timestamp_type == TimestampType::CreateTime {
+            batch.set_max_timestamp(walked.max_timestamp, TimestampType::CreateTime);
+        }
+        if let CompressionType::Codec { codec, level } = rules.compression
+            && codec != compression
+        {
+            batch.recompress(codec, level, rules)?;
+        }
+        Ok(batch)
     }
 
     /// Its facts.
@@ -181,7 +204,7 @@ impl ValidBatch {
         self.facts.max_timestamp_delta = self.facts.count - 1;
     }
 
-    fn from_view(bytes: &Bytes, view: &BatchView<'_>, compression: Compression) -> Self {
+    fn from_view(view: &BatchView<'_>, payload: Payload<'a>, compression: Compression) -> Self {
         let mut header = [0; BATCH_OVERHEAD];
         header.copy_from_slice(&view.bytes()[..BATCH_OVERHEAD]);
         let facts = BatchFacts {
@@ -196,7 +219,7 @@ impl ValidBatch {
             is_control: view.is_control(),
             compression,
         };
-        Self { header, payload: bytes.slice(BATCH_OVERHEAD..), facts }
+        Self { header, payload, facts }
     }
 
     fn set_max_timestamp(&mut self, timestamp: i64, of: TimestampType) {
@@ -230,7 +253,7 @@ impl ValidBatch {
         };
         let mut payload = Vec::new();
         compress(codec, level, records, &mut payload).map_err(CompressionError::Corrupt)?;
-        self.payload = payload.into();
+        self.payload = Payload::Own(payload.into());
         self.facts.compression = codec;
         if self.size() > rules.max_message_bytes {
             return Err(BatchError::MessageTooLarge {
@@ -308,7 +331,7 @@ fn check_header(view: &BatchView<'_>, rules: &BatchRules) -> Result<Compression,
     Ok(compression)
 }
 
-impl fmt::Display for ValidBatch {
+impl fmt::Display for ValidBatch<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} records in {} bytes", self.facts.count, self.size())
     }

@@ -45,7 +45,7 @@ fn every_codec_of_the_java_client_is_read() {
     for codec in Compression::ALL {
         let bytes = kafkas(codec.name());
         let rules = BatchRules { now_ms: AT_MS, ..BatchRules::default() };
-        let batch = ValidBatch::validate(bytes.clone().into(), &rules).unwrap();
+        let batch = ValidBatch::validate(&bytes, &rules).unwrap();
         let facts = batch.facts();
         assert_eq!((facts.count, facts.base_sequence, facts.last_sequence), (3, 9, 11));
         assert_eq!((facts.producer_id, facts.producer_epoch), (ProducerId(77), ProducerEpoch(4)));

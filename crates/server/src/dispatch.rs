@@ -167,6 +167,44 @@ pub(crate) enum Served {
     Later(LaterAnswer),
 }
 
+/// What became of a request whose bytes were only lent.
+pub(crate) enum InPlace {
+    /// Nothing is to be sent.
+    Silent,
+    /// The answer is written.
+    Answered,
+    /// As [`Served::Later`].
+    Later(LaterAnswer),
+}
+
+/// Serves a request where it was received, if that is possible: a Produce that need not ask anybody
+/// first. The answer, if there is one, is appended to `out`. `None` leaves all to [`open`] and [`serve`].
+pub(crate) fn serve_in_place(
+    broker: &Broker,
+    peer: &Peer,
+    frame: &[u8],
+    out: &mut BytesMut,
+) -> Result<Option<InPlace>, Refusal> {
+    let prefix = RequestPrefix::peek(frame)?;
+    let RequestPrefix { api_key, api_version: version, correlation_id } = prefix;
+    let produce = &APIS[0];
+    debug_assert_eq!(produce.key, ApiKey::Produce);
+    if api_key != ApiKey::Produce.value() || !produce.versions.contains(&version) {
+        return Ok(None);
+    }
+    let body = kalda_protocol::produce::body(frame, version)?;
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    ResponseHeader { correlation_id }.encode(out, ApiKey::Produce, version);
+    let served = handlers::produce::serve_in_place(broker, peer, version, body, out, start)?;
+    match served {
+        None => out.truncate(start),
+        Some(InPlace::Answered) => Answer::seal(&mut out[start..]),
+        Some(InPlace::Silent | InPlace::Later(_)) => {}
+    }
+    Ok(served)
+}
+
 /// Reads the header of a request and finds its API.
 pub(crate) fn open(frame: Frame) -> Result<Opened, Refusal> {
     let prefix = RequestPrefix::peek(&frame.body)?;

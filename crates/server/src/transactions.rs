@@ -15,7 +15,7 @@ use crate::broker::Broker;
 use crate::config::BrokerConfig;
 use crate::coordinators::{Hosted, InternalTopic, Shards, run_timers};
 use crate::groups::OFFSETS_TOPIC;
-use crate::hosted::{MarkerToAppend, PendingProduce};
+use crate::hosted::{MarkerToAppend, ProduceWaits};
 
 /// All live shards of transactions.
 pub(crate) type TransactionCoordinator = Shards<TransactionShard>;
@@ -117,7 +117,7 @@ pub(crate) async fn write_markers(
     marker: &Marker,
     partitions: &TopicPartitions,
 ) -> Vec<(String, i32, ErrorCode)> {
-    let waits = PendingProduce::new();
+    let waits = ProduceWaits::default();
     let mut written = Vec::new();
     for (topic, indexes) in partitions {
         for index in indexes {
@@ -126,11 +126,11 @@ pub(crate) async fn write_markers(
             written.push((topic.clone(), *index, error));
         }
     }
-    if !waits.is_done_after_setup() {
-        waits.done().await;
-    }
-    for (slot, error) in waits.failures() {
-        written[slot].2 = error;
+    if let Some(pending) = waits.into_pending() {
+        pending.done().await;
+        for (slot, error) in pending.failures() {
+            written[slot].2 = error;
+        }
     }
     written
 }
@@ -140,7 +140,7 @@ async fn write_marker(
     marker: &Marker,
     topic: &str,
     index: i32,
-    waits: &Arc<PendingProduce>,
+    waits: &ProduceWaits,
     slot: usize,
 ) -> Result<(), ErrorCode> {
     let image = broker.image();

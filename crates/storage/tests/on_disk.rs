@@ -22,7 +22,7 @@ use kalda_storage::{
 
 const NOW_MS: i64 = 1_700_000_000_000;
 
-fn batch(options: BatchOptions, count: usize, at: i64) -> ValidBatch {
+fn batch(options: BatchOptions, count: usize, at: i64) -> ValidBatch<'static> {
     let mut builder = BatchBuilder::new(options);
     for index in 0..count {
         let headers =
@@ -31,7 +31,7 @@ fn batch(options: BatchOptions, count: usize, at: i64) -> ValidBatch {
         builder.append(NOW_MS + at, Some(b"key"), Some(value.as_bytes()), &headers);
     }
     let rules = BatchRules { now_ms: NOW_MS, ..BatchRules::default() };
-    ValidBatch::validate(builder.build().unwrap(), &rules).unwrap()
+    ValidBatch::validate(builder.build().unwrap().to_vec().leak(), &rules).unwrap()
 }
 
 fn producer(id: i64, base_sequence: i32) -> Producer {

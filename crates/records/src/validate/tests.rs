@@ -29,8 +29,8 @@ fn forged(mut bytes: Vec<u8>, at: usize, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-fn validate(bytes: Vec<u8>, rules: &BatchRules) -> Result<ValidBatch, BatchError> {
-    ValidBatch::validate(bytes.into(), rules)
+fn validate(bytes: Vec<u8>, rules: &BatchRules) -> Result<ValidBatch<'static>, BatchError> {
+    ValidBatch::validate(bytes.leak(), rules)
 }
 
 fn refused(bytes: Vec<u8>, rules: &BatchRules) -> BatchError {

@@ -47,9 +47,19 @@ pub(crate) struct Answer {
 impl Answer {
     /// An answer whose bytes, after a gap of four for the length, are all in `encoded`.
     pub(crate) fn from_encoded(mut encoded: BytesMut) -> Self {
+        Self::seal(&mut encoded);
+        Self { pieces: vec![Piece::Bytes(encoded.freeze())] }
+    }
+
+    /// An answer that has its length already.
+    pub(crate) fn from_sealed(bytes: Bytes) -> Self {
+        Self { pieces: vec![Piece::Bytes(bytes)] }
+    }
+
+    /// Puts the length of an answer into the gap in front of it.
+    pub(crate) fn seal(encoded: &mut [u8]) {
         let len = i32::try_from(encoded.len() - 4).unwrap_or(i32::MAX);
         encoded[..4].copy_from_slice(&len.to_be_bytes());
-        Self { pieces: vec![Piece::Bytes(encoded.freeze())] }
     }
 }
 
@@ -66,6 +76,21 @@ impl Outbox {
 
     pub(crate) fn push(&mut self, answer: Answer) {
         self.pieces.extend(answer.pieces.into_iter().filter(|piece| piece.len() > 0));
+    }
+
+    /// Sends bytes that are only lent; what the socket does not take at once is kept.
+    pub(crate) fn send(&mut self, stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+        if self.is_empty() {
+            match stream.try_write(bytes) {
+                Ok(written) => bytes = &bytes[written..],
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if !bytes.is_empty() {
+            self.pieces.push_back(Piece::Bytes(Bytes::copy_from_slice(bytes)));
+        }
+        Ok(())
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -10,21 +10,23 @@ mod memory;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
-use std::task::Poll;
+use std::task::{Poll, Waker, ready};
 
+use bytes::{Bytes, BytesMut};
+use parking_lot::Mutex;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
 pub(crate) use answer::{Answer, Piece};
 pub(crate) use frames::{Frame, FrameError};
 pub(crate) use memory::RequestMemory;
 
 use crate::broker::Broker;
-use crate::dispatch::{self, LaterAnswer, Refusal, Served};
+use crate::dispatch::{self, InPlace, LaterAnswer, Refusal, Served};
 use answer::Outbox;
-use frames::Frames;
+use frames::{Frames, InPlaceService};
 
 /// Produce requests of one connection that may wait for the disk at once; more are not read.
 const PENDING_MAX: usize = 256;
@@ -45,8 +47,9 @@ pub(crate) struct Peer {
     /// A request of it is being served, which may take its time.
     served: AtomicBool,
     closing: AtomicBool,
-    close: Notify,
-    cut: Notify,
+    is_cut: AtomicBool,
+    /// Of the connection's task: one for its whole life.
+    waker: Mutex<Option<Waker>>,
 }
 
 impl Peer {
@@ -64,8 +67,8 @@ impl Peer {
             mid_frame: AtomicBool::new(false),
             served: AtomicBool::new(false),
             closing: AtomicBool::new(false),
-            close: Notify::new(),
-            cut: Notify::new(),
+            is_cut: AtomicBool::new(false),
+            waker: Mutex::new(None),
         })
     }
 
@@ -77,7 +80,7 @@ impl Peer {
     /// Asks the connection to end once what is in flight is answered.
     pub(crate) fn close(&self) {
         self.closing.store(true, Ordering::Release);
-        self.close.notify_one();
+        self.wake();
     }
 
     pub(crate) fn is_closing(&self) -> bool {
@@ -96,7 +99,14 @@ impl Peer {
 
     /// Ends the connection at once: it has been silent for too long.
     pub(crate) fn cut(&self) {
-        self.cut.notify_one();
+        self.is_cut.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        if let Some(waker) = &*self.waker.lock() {
+            waker.wake_by_ref();
+        }
     }
 }
 
@@ -121,6 +131,7 @@ pub(crate) enum Ended {
 }
 
 enum Event {
+    /// The socket has something, or has ended.
     Readable,
     Answered(Result<Option<Answer>, Refusal>),
     Close,
@@ -135,10 +146,17 @@ impl Connection {
     /// Serves the client until it leaves, errs, or is asked to go.
     pub(crate) async fn run(mut self) -> Result<(), Ended> {
         let peer = Arc::clone(&self.peer);
-        tokio::select! {
-            ended = self.serve() => ended,
-            () = peer.cut.notified() => Ok(()),
-        }
+        let mut serving = pin!(self.serve());
+        poll_fn(|context| {
+            if peer.waker.lock().is_none() {
+                *peer.waker.lock() = Some(context.waker().clone());
+            }
+            if peer.is_cut.load(Ordering::Acquire) {
+                return Poll::Ready(Ok(()));
+            }
+            serving.as_mut().poll(context)
+        })
+        .await
     }
 
     async fn serve(&mut self) -> Result<(), Ended> {
@@ -159,7 +177,7 @@ impl Connection {
                         self.peer.served.store(true, Ordering::Relaxed);
                         self.frames.wait_for_memory().await?;
                     }
-                    if self.frames.fill(&self.stream)? == 0 {
+                    if self.read().await? == Some(0) {
                         return self.drain().await;
                     }
                 }
@@ -167,6 +185,18 @@ impl Connection {
             }
             self.peer.active_ms.store(self.broker.clock.monotonic_ms(), Ordering::Relaxed);
         }
+    }
+
+    /// Reads once, and serves in place what can be. `None` when there was nothing after all: whoever waits
+    /// for more must wait for answers too.
+    async fn read(&mut self) -> Result<Option<usize>, Ended> {
+        let Self { broker, stream, peer, frames, outbox, pending } = self;
+        let mut serving = ServingInPlace { broker, peer, outbox, pending };
+        poll_fn(|context| match frames.poll_fill(context, stream, &mut serving) {
+            Poll::Ready(read) => Poll::Ready(read.map(Some)),
+            Poll::Pending => Poll::Ready(Ok(None)),
+        })
+        .await
     }
 
     async fn serve_complete_frames(&mut self) -> Result<(), Ended> {
@@ -198,6 +228,9 @@ impl Connection {
 
     /// Writes what is due, waiting for the client to take it: one that does not counts as idle.
     async fn write_answers(&mut self) -> std::io::Result<()> {
+        if self.outbox.is_empty() {
+            return Ok(());
+        }
         let was_served = self.peer.served.swap(false, Ordering::Relaxed);
         while !self.outbox.is_empty() {
             self.outbox.write_some(&self.stream).await?;
@@ -215,16 +248,56 @@ impl Connection {
     /// The next thing to happen. An answer that is ready goes before new requests.
     async fn next_event(&mut self) -> std::io::Result<Event> {
         let may_read = self.pending.len() < PENDING_MAX;
-        let pending = &mut self.pending;
-        let answered = poll_fn(move |context| match pending.front_mut() {
-            Some(answer) => answer.as_mut().poll(context),
-            None => Poll::Pending,
-        });
-        tokio::select! {
-            biased;
-            answer = answered => Ok(Event::Answered(answer)),
-            () = self.peer.close.notified() => Ok(Event::Close),
-            ready = self.stream.readable(), if may_read => ready.map(|()| Event::Readable),
+        poll_fn(|context| {
+            if let Some(answer) = self.pending.front_mut()
+                && let Poll::Ready(answer) = answer.as_mut().poll(context)
+            {
+                return Poll::Ready(Ok(Event::Answered(answer)));
+            }
+            if self.peer.is_closing() {
+                return Poll::Ready(Ok(Event::Close));
+            }
+            if !may_read {
+                return Poll::Pending;
+            }
+            ready!(self.stream.poll_read_ready(context))?;
+            Poll::Ready(Ok(Event::Readable))
+        })
+        .await
+    }
+}
+
+/// What a connection serves with while the bytes that it received are only lent to it.
+struct ServingInPlace<'a> {
+    broker: &'a Broker,
+    peer: &'a Peer,
+    outbox: &'a mut Outbox,
+    pending: &'a mut VecDeque<LaterAnswer>,
+}
+
+impl InPlaceService for ServingInPlace<'_> {
+    type Error = Ended;
+
+    fn serve(&mut self, frame: &[u8], answers: &mut BytesMut) -> Result<bool, Ended> {
+        if self.pending.len() >= PENDING_MAX || self.peer.is_closing() {
+            return Ok(false);
         }
+        let begun = answers.len();
+        match dispatch::serve_in_place(self.broker, self.peer, frame, answers)? {
+            None => return Ok(false),
+            Some(InPlace::Silent) => {}
+            Some(InPlace::Answered) if self.pending.is_empty() => {}
+            Some(InPlace::Answered) => {
+                let answer = Answer::from_sealed(Bytes::copy_from_slice(&answers[begun..]));
+                answers.truncate(begun);
+                self.pending.push_back(Box::pin(async { Ok(Some(answer)) }));
+            }
+            Some(InPlace::Later(answer)) => self.pending.push_back(answer),
+        }
+        Ok(true)
+    }
+
+    fn send(&mut self, answers: &[u8], stream: &TcpStream) -> Result<(), Ended> {
+        Ok(self.outbox.send(stream, answers)?)
     }
 }

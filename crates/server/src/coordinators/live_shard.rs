@@ -5,7 +5,6 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use kalda_coordinator::{Caller, Context, CoordinatorRecord, Decision, Token, TransactionEnding};
 use kalda_model::{ProducerEpoch, ProducerId, Uuid};
 use kalda_protocol::ErrorCode;
@@ -17,7 +16,7 @@ use tokio::sync::{Notify, oneshot};
 use super::{Hosted, load};
 use crate::broker::Broker;
 use crate::hosted::{
-    Appending, HostedPartition, MarkerToAppend, PendingProduce, VerificationGuard,
+    Appending, HostedPartition, MarkerToAppend, ProduceWaits, VerificationGuard,
 };
 use crate::transactions;
 
@@ -143,7 +142,7 @@ impl<C: Hosted> LiveShard<C> {
     pub(crate) async fn append_marker(
         &self,
         marker: &MarkerToAppend,
-        waits: &Arc<PendingProduce>,
+        waits: &ProduceWaits,
         slot: usize,
     ) -> Result<(), ErrorCode> {
         self.loaded().await;
@@ -237,7 +236,7 @@ impl<C: Hosted> LiveShard<C> {
         decision: Decision<C::Response>,
         guard: Option<VerificationGuard>,
     ) {
-        let waits = PendingProduce::new();
+        let waits = ProduceWaits::default();
         let appended = self.append(broker, active, &decision, guard, &waits);
         let (decision, refused) = match appended {
             Ok(()) => (decision, None),
@@ -252,14 +251,16 @@ impl<C: Hosted> LiveShard<C> {
             .into_iter()
             .filter_map(|(token, response)| Some((active.waiting.remove(&token)?, response)))
             .collect();
-        if waits.is_done_after_setup() || refused.is_some() {
+        let pending = waits.into_pending().filter(|_| refused.is_none());
+        let Some(pending) = pending else {
             owed.into_iter().for_each(|(answer, response)| give(Some(answer), response));
-            deliver(broker, endings);
-        } else if !owed.is_empty() || !endings.is_empty() {
+            return deliver(broker, endings);
+        };
+        if !owed.is_empty() || !endings.is_empty() {
             let broker = Arc::clone(broker);
             tokio::task::spawn_local(async move {
-                waits.done().await;
-                let failed = !waits.failures().is_empty();
+                pending.done().await;
+                let failed = !pending.failures().is_empty();
                 for (answer, response) in owed {
                     let error = ErrorCode::CoordinatorNotAvailable;
                     let response = if failed { C::refuse(response, error) } else { response };
@@ -278,7 +279,7 @@ impl<C: Hosted> LiveShard<C> {
         active: &mut Active<C>,
         decision: &Decision<C::Response>,
         guard: Option<VerificationGuard>,
-        waits: &Arc<PendingProduce>,
+        waits: &ProduceWaits,
     ) -> Result<(), ErrorCode> {
         if decision.records.is_empty() {
             return match decision.after {
@@ -289,11 +290,10 @@ impl<C: Hosted> LiveShard<C> {
         let now_ms = broker.clock.wall_ms();
         let batch = batch(&decision.records, decision.producer, now_ms)?;
         let appending = Appending {
-            records: Bytes::new(),
             acks: Acks::All,
             now_ms,
             is_zstd_allowed: true,
-            request: waits,
+            waits,
             slot: 0,
             guard,
         };
@@ -345,7 +345,7 @@ fn batch(
     records: &[CoordinatorRecord],
     producer: Option<(ProducerId, ProducerEpoch)>,
     now_ms: i64,
-) -> Result<ValidBatch, ErrorCode> {
+) -> Result<ValidBatch<'static>, ErrorCode> {
     let mut options = BatchOptions::default();
     if let Some((id, epoch)) = producer {
         // Without a sequence: the coordinator, not the producer, sees to the order.

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use kalda_model::Offset;
 use kalda_protocol::ErrorCode;
 use kalda_records::{BatchError, BatchRules, RecordError, ValidBatch};
@@ -10,18 +9,17 @@ use kalda_replication::{Acks, Durability};
 use kalda_storage::{AppendError, Appended};
 
 use super::transactions::VerificationGuard;
-use super::waits::{PendingProduce, ProduceWait};
+use super::waits::{ProduceWait, ProduceWaits};
 use super::{HostedPartition, State, refused};
 
 /// One append of a Produce request.
 pub(crate) struct Appending<'a> {
-    pub(crate) records: Bytes,
     pub(crate) acks: Acks,
     pub(crate) now_ms: i64,
     /// Whether the request's version may carry zstd.
     pub(crate) is_zstd_allowed: bool,
-    /// The request that will wait, and the number that it knows this partition by.
-    pub(crate) request: &'a Arc<PendingProduce>,
+    /// The request that may have to wait, and the number that it knows this partition by.
+    pub(crate) waits: &'a ProduceWaits,
     pub(crate) slot: usize,
     /// What a coordinator has said of the transaction that the batch belongs to.
     pub(crate) guard: Option<VerificationGuard>,
@@ -45,7 +43,8 @@ impl HostedPartition {
     /// Appends one batch. If the answer must wait, the request has been made to wait.
     pub(crate) fn append(
         self: &Arc<Self>,
-        append: Appending<'_>,
+        records: &[u8],
+        append: &Appending<'_>,
     ) -> Result<Appended, AppendRefused> {
         // Validation may decompress: it runs before the partition is locked, under the rules that
         // hold now.
@@ -55,14 +54,14 @@ impl HostedPartition {
             let is_zstd_allowed = append.is_zstd_allowed;
             BatchRules { is_zstd_allowed, ..state.settings.log.batch_rules(append.now_ms) }
         };
-        let batch = ValidBatch::validate(append.records.clone(), &rules).map_err(invalid)?;
-        self.append_valid(batch, &append)
+        let batch = ValidBatch::validate(records, &rules).map_err(invalid)?;
+        self.append_valid(batch, append)
     }
 
     /// Appends a batch that was validated, or that this broker built for itself.
     pub(crate) fn append_valid(
         self: &Arc<Self>,
-        batch: ValidBatch,
+        batch: ValidBatch<'_>,
         append: &Appending<'_>,
     ) -> Result<Appended, AppendRefused> {
         let mut state = self.serving()?;
@@ -90,15 +89,15 @@ impl HostedPartition {
         }
     }
 
-    /// Makes `request` wait until everything below `end` is acknowledged by all replicas.
+    /// Makes a request wait until everything below `end` is acknowledged by all replicas.
     pub(crate) fn await_committed(
         &self,
         end: Offset,
-        request: &Arc<PendingProduce>,
+        waits: &ProduceWaits,
     ) -> Result<(), ErrorCode> {
         let mut state = self.serving()?;
         if !state.partition.is_acknowledged(end, Acks::All) {
-            state.produce_waits.push(ProduceWait::new(end, Acks::All, request, 0));
+            state.produce_waits.push(ProduceWait::new(end, Acks::All, waits, 0));
         }
         Ok(())
     }
@@ -140,7 +139,7 @@ impl State {
         let effects = self.partition.on_append(log_end);
         self.perform(effects);
         if !self.partition.is_acknowledged(end, append.acks) {
-            let wait = ProduceWait::new(end, append.acks, append.request, append.slot);
+            let wait = ProduceWait::new(end, append.acks, append.waits, append.slot);
             self.produce_waits.push(wait);
         }
         let unflushed = log_end.0 - self.log.flushed_offset().0;

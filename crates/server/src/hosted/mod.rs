@@ -27,7 +27,7 @@ pub(crate) use append::{AppendRefused, Appending};
 pub(crate) use fetched::FetchedRecords;
 pub(crate) use read::{Isolation, ReadLimits};
 pub(crate) use transactions::{MarkerToAppend, VerificationGuard};
-pub(crate) use waits::{ParkedFetch, PendingProduce};
+pub(crate) use waits::{ParkedFetch, PendingProduce, ProduceWaits};
 
 use crate::config::topic_settings::TopicSettings;
 use crate::directory::DataDirectory;

@@ -8,7 +8,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use kalda_model::{Offset, ProducerEpoch, ProducerId};
 use kalda_protocol::ErrorCode;
 use kalda_records::{BatchBuilder, BatchFacts, BatchOptions, EndTxnMarker, NO_SEQUENCE, Producer};
@@ -16,7 +15,7 @@ use kalda_replication::Acks;
 use kalda_storage::{AppendError, Appended};
 
 use super::append::{AppendRefused, Appending};
-use super::waits::{PendingProduce, ProduceWait};
+use super::waits::{ProduceWait, ProduceWaits};
 use super::{HostedPartition, State, refused};
 
 /// Lets a producer's batch begin its transaction at the partition, once.
@@ -108,12 +107,12 @@ impl HostedPartition {
         }
     }
 
-    /// Appends a marker, and makes `request` wait until it is committed. Answers its offset; `None`
+    /// Appends a marker, and makes a request wait until it is committed. Answers its offset; `None`
     /// when it has been written before.
     pub(crate) fn append_marker(
         self: &Arc<Self>,
         marker: &MarkerToAppend,
-        request: &Arc<PendingProduce>,
+        waits: &ProduceWaits,
         slot: usize,
     ) -> Result<Option<Offset>, ErrorCode> {
         let mut state = self.serving()?;
@@ -123,7 +122,7 @@ impl HostedPartition {
         if !is_new {
             let end = state.log.log_end_offset();
             if !state.partition.is_acknowledged(end, Acks::All) {
-                let wait = ProduceWait::new(end, Acks::All, request, slot);
+                let wait = ProduceWait::new(end, Acks::All, waits, slot);
                 state.produce_waits.push(wait);
             }
             return Ok(None);
@@ -131,11 +130,10 @@ impl HostedPartition {
         let (appended, size) =
             state.append_control(marker).map_err(|error| self.append_failed(error).error)?;
         let appending = Appending {
-            records: Bytes::new(),
             acks: Acks::All,
             now_ms: marker.now_ms,
             is_zstd_allowed: true,
-            request,
+            waits,
             slot,
             guard: None,
         };

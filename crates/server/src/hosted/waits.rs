@@ -1,5 +1,6 @@
 //! Those who wait at a partition: producers for the disk, consumers for records.
 
+use std::cell::{Cell, OnceCell};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
 
@@ -9,7 +10,30 @@ use kalda_replication::Acks;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
-/// A Produce request that waits for some of its partitions.
+/// The waits of one request for its partitions. Nothing is allocated until the first of them has to
+/// wait, and most have not when the page cache is what was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct ProduceWaits {
+    pending: OnceCell<Arc<PendingProduce>>,
+    count: Cell<usize>,
+}
+
+impl ProduceWaits {
+    /// How many partitions have made the request wait.
+    pub(crate) fn count(&self) -> usize {
+        self.count.get()
+    }
+
+    /// What is to be waited for, if anything ever was.
+    pub(crate) fn into_pending(self) -> Option<Arc<PendingProduce>> {
+        let pending = self.pending.into_inner()?;
+        // The handler's own share.
+        pending.complete_one();
+        Some(pending)
+    }
+}
+
+/// A request that waits for some of its partitions.
 #[derive(Debug)]
 pub(crate) struct PendingProduce {
     /// How many partitions it still waits for, and one for the handler that sets it up.
@@ -20,15 +44,9 @@ pub(crate) struct PendingProduce {
 }
 
 impl PendingProduce {
-    pub(crate) fn new() -> Arc<Self> {
+    fn new() -> Arc<Self> {
         let failed = Mutex::new(Vec::new());
         Arc::new(Self { outstanding: AtomicUsize::new(1), failed, done: Notify::new() })
-    }
-
-    /// Gives up the handler's own share: what is left are the partitions.
-    /// Answers whether nothing is left.
-    pub(crate) fn is_done_after_setup(&self) -> bool {
-        self.outstanding.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
     /// Ends when no partition is outstanding.
@@ -61,8 +79,10 @@ pub(super) struct ProduceWait {
 }
 
 impl ProduceWait {
-    pub(super) fn new(end: Offset, acks: Acks, request: &Arc<PendingProduce>, slot: usize) -> Self {
+    pub(super) fn new(end: Offset, acks: Acks, waits: &ProduceWaits, slot: usize) -> Self {
+        let request = waits.pending.get_or_init(PendingProduce::new);
         request.outstanding.fetch_add(1, Ordering::AcqRel);
+        waits.count.set(waits.count.get() + 1);
         Self { end, acks, request: Arc::clone(request), slot }
     }
 

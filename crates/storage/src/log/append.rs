@@ -41,7 +41,7 @@ impl Log {
     /// The producer is fenced or out of order, the batch does not fit a segment, or the disk failed.
     pub fn append_as_leader(
         &mut self,
-        mut batch: ValidBatch,
+        mut batch: ValidBatch<'_>,
         leader_epoch: LeaderEpoch,
         now_ms: i64,
     ) -> Result<Appended, AppendError> {
@@ -156,7 +156,7 @@ impl Log {
 
     fn append_batch(
         &mut self,
-        batch: &mut ValidBatch,
+        batch: &mut ValidBatch<'_>,
         leader_epoch: LeaderEpoch,
         now_ms: i64,
     ) -> Result<Appended, AppendError> {

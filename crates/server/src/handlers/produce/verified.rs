@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use kalda_coordinator::TopicPartitions;
 use kalda_protocol::ErrorCode;
-use kalda_protocol::messages::produce::ProduceRequest;
+use kalda_protocol::produce::{ProducePartitionView, ProduceView};
 use kalda_records::BatchHeader;
 
 use super::find;
@@ -37,7 +37,7 @@ struct Asked {
 
 impl Verified {
     /// Asks for what needs it: nothing, unless a transaction begins at a partition.
-    pub(super) async fn of(cx: &RequestContext, request: &ProduceRequest) -> Self {
+    pub(super) async fn of(cx: &RequestContext, request: &ProduceView<'_>) -> Self {
         let mut verified = Self::default();
         let asked = verified.collect(cx, request);
         let Some(first) = asked.first() else { return verified };
@@ -88,22 +88,20 @@ impl Verified {
         self.outcomes.get(&(topic, partition)).copied().transpose()
     }
 
-    fn collect(&mut self, cx: &RequestContext, request: &ProduceRequest) -> Vec<Asked> {
+    fn collect(&mut self, cx: &RequestContext, request: &ProduceView<'_>) -> Vec<Asked> {
         let mut collected = Vec::new();
         let is_implicit = client(cx.version) == ClientTransactions::Implicit;
         let mut image = None;
-        for (topic_at, topic) in request.topic_data.iter().enumerate() {
-            for (partition_at, data) in topic.partition_data.iter().enumerate() {
-                let header =
-                    data.records.as_deref().and_then(|bytes| BatchHeader::peek(bytes).ok());
-                let Some(header) = header.filter(BatchHeader::is_transactional) else { continue };
-                let Some(id) = request.transactional_id.clone() else {
+        for (topic_at, topic) in request.topics().enumerate() {
+            for (partition_at, data) in topic.partitions().enumerate() {
+                let Some(header) = transactional(&data) else { continue };
+                let Some(id) = request.transactional_id.map(str::to_owned) else {
                     self.refusal = Some(ErrorCode::TransactionalIdAuthorizationFailed);
                     return Vec::new();
                 };
                 let image = image.get_or_insert_with(|| cx.broker.image());
                 // Whatever else is wrong with it, the append finds and tells.
-                let Ok(partition) = find(cx, image, topic, data.index) else { continue };
+                let Ok(partition) = find(cx.broker.as_ref(), cx.version, image, &topic, data.index) else { continue };
                 let (producer, epoch) = (header.producer_id, header.producer_epoch);
                 let begun = partition.begin_verification(producer, epoch, is_implicit);
                 let Ok(Some(guard)) = begun else { continue };
@@ -118,6 +116,19 @@ impl Verified {
         }
         collected
     }
+}
+
+/// Whether a coordinator may have to be asked before this request is appended.
+pub(super) fn is_needed(request: &ProduceView<'_>) -> bool {
+    request
+        .topics()
+        .any(|topic| topic.partitions().any(|partition| transactional(&partition).is_some()))
+}
+
+/// The header of a batch that belongs to a transaction.
+fn transactional(partition: &ProducePartitionView<'_>) -> Option<BatchHeader> {
+    let header = BatchHeader::peek(partition.records?).ok()?;
+    header.is_transactional().then_some(header)
 }
 
 fn client(version: i16) -> ClientTransactions {
