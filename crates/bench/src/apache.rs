@@ -45,13 +45,8 @@ fn pom() -> String {
     )
 }
 
-/// Formats a directory and starts the broker on it, with a heap of 1 GiB as Kafka's script gives it.
-pub(crate) fn start(jars: &Path, directory: &Path) -> Outcome<Broker> {
-    start_with(jars, directory, &["offsets.topic.replication.factor=1"])
-}
-
-/// The same with some settings, each `key=value`; on a directory that it had before, with what is
-/// in it.
+/// Starts the broker with some settings, each `key=value`, and a heap of 1 GiB as Kafka's script gives it.
+/// The directory is formatted first unless it was used before.
 pub(crate) fn start_with(jars: &Path, directory: &Path, settings: &[&str]) -> Outcome<Broker> {
     let (address, controller) = (free_address()?, free_address()?);
     let properties = directory.join("server.properties");

@@ -41,11 +41,6 @@ impl Kalda {
         command
     }
 
-    /// Starts it with its data in `directory`.
-    pub(crate) fn start(&self, directory: &Path) -> Outcome<Broker> {
-        self.start_in(directory, &[])
-    }
-
     /// Starts it with some settings, each `key=value`.
     pub(crate) fn start_with(&self, directory: &Path, settings: &[&str]) -> Outcome<Broker> {
         let address = free_address()?;
@@ -113,14 +108,14 @@ impl Broker {
     }
 
     /// Waits until somebody listens, for one that knows no Metadata.
-    pub(crate) fn await_listening(&mut self) -> Outcome<()> {
+    pub(crate) fn await_listening(&mut self) -> Outcome<Duration> {
         while Connection::open(self.address).is_err() {
             if self.process.try_wait()?.is_some() || self.started.elapsed() > READY_WITHIN {
                 return Err(format!("nobody listens: {}", fs::read_to_string(&self.output)?).into());
             }
             thread::sleep(LOOK_EVERY);
         }
-        Ok(())
+        Ok(self.started.elapsed())
     }
 
     /// Ends it as a crash does.
@@ -132,6 +127,11 @@ impl Broker {
 
     /// Asks it to end, and waits. Tells how long that took.
     pub(crate) fn stop(mut self) -> Outcome<Duration> {
+        self.stop_process()
+    }
+
+    /// The same, for one that is started again.
+    pub(crate) fn stop_process(&mut self) -> Outcome<Duration> {
         let asked = Instant::now();
         let pid = self.process.id().to_string();
         let killed = Command::new("kill").args(["-TERM", &pid]).status()?;

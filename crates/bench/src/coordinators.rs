@@ -5,15 +5,26 @@ mod commits;
 mod rebalance;
 mod transactions;
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use kalda_protocol::messages::find_coordinator::FindCoordinatorRequest;
 
-use super::broker::{Broker, Kalda};
-use super::figures::{Samples, Table};
-use super::wire::Connection;
-use super::{Outcome, Scale, apache};
+use crate::broker::Broker;
+use crate::figures::Samples;
+use crate::report::{Part, Row};
+use crate::rounds::{Measured, Rounds, of_figure};
+use crate::subjects::{KAFKA, Subject, Who};
+use crate::wire::Connection;
+use crate::{Bench, Outcome, idle};
+
+/// How much is measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Scale {
+    pub(crate) transactions: usize,
+    pub(crate) commits: usize,
+    /// Records in the partition that is loaded.
+    pub(crate) reloaded: usize,
+}
 
 /// Between two tries of a request that a coordinator refuses until it is ready.
 const RETRY: Duration = Duration::from_millis(2);
@@ -108,113 +119,71 @@ fn works(scale: Scale) -> Vec<Work> {
     ]
 }
 
-/// Measures ours, and Kafka's if there are jars.
-pub(crate) fn measure(
-    kalda: &Kalda,
-    jars: Option<&Path>,
-    scale: Scale,
-    table: &mut Table,
-) -> Outcome<()> {
-    for habit in &HABITS {
-        let (our_directory, their_directory) = (tempfile::tempdir()?, tempfile::tempdir()?);
-        let ours = start(habit, kalda, None, our_directory.path())?;
-        let theirs = jars.map(|jars| start(habit, kalda, Some(jars), their_directory.path()));
-        let theirs = theirs.transpose()?;
-        for work in works(scale) {
-            measure_work(&work, habit, &ours, theirs.as_ref(), scale, table)?;
-        }
-        for broker in [Some(ours), theirs].into_iter().flatten() {
-            broker.stop()?;
-        }
+/// Both habits of both brokers.
+pub(crate) fn measure(bench: &Bench, part: &mut Part) -> Outcome<()> {
+    let scale = bench.scale.coordinators;
+    for work in works(scale) {
+        part.note(work.how.clone());
     }
-    Ok(())
-}
-
-fn start(habit: &Habit, kalda: &Kalda, jars: Option<&Path>, directory: &Path) -> Outcome<Broker> {
-    let own = if jars.is_some() { habit.theirs } else { habit.ours };
-    let settings: Vec<&str> = COMMON.iter().chain(own).copied().collect();
-    let mut broker = match jars {
-        Some(jars) => apache::start_with(jars, directory, &settings)?,
-        None => kalda.start_with(directory, &settings)?,
-    };
-    broker.await_ready(|_, metadata| Ok(!metadata.brokers.is_empty()))?;
-    Ok(broker)
-}
-
-fn measure_work(
-    work: &Work,
-    habit: &Habit,
-    ours: &Broker,
-    theirs: Option<&Broker>,
-    scale: Scale,
-    table: &mut Table,
-) -> Outcome<()> {
-    let none = || vec![Samples::default(); work.figures.len()];
-    let mut subjects = vec![("Kalda", ours, none())];
-    subjects.extend(theirs.map(|theirs| ("Apache Kafka", theirs, none())));
-    for round in 0..=scale.rounds {
-        for at in 0..subjects.len() {
-            // A B, then B A: whatever drifts, drifts for both. The first round warms up.
-            let at = if round % 2 == 0 { at } else { subjects.len() - 1 - at };
-            let (_, broker, samples) = &mut subjects[at];
-            let found = (work.run)(broker, round, scale)?;
-            if round > 0 {
-                samples.iter_mut().zip(found).for_each(|(samples, found)| samples.push(found));
+    for habit in &HABITS {
+        let subjects: Vec<Subject> = idle::brokers(bench)
+            .into_iter()
+            .map(|who| Subject::start(bench, who, &settings(habit, who)))
+            .collect::<Outcome<_>>()?;
+        let subjects: Vec<&Subject> = subjects.iter().collect();
+        for work in works(scale) {
+            let rounds = Rounds { warm_up: 1, counted: bench.scale.paced_rounds.counted };
+            let samples = rounds.run(part, &subjects, |subject, round| {
+                // Whoever waits most of the time has no CPU of its own to be judged by.
+                Ok(Measured { figures: (work.run)(&subject.broker, round, scale)?, control: 1.0 })
+            })?;
+            for (at, figure) in work.figures.iter().enumerate() {
+                let values = of_figure(&subjects, &samples, at);
+                let name = format!("{}: {}", habit.name, figure.name);
+                part.row(if figure.is_rate {
+                    Row::rate(name, values).goal(KAFKA, 2.0)
+                } else {
+                    Row::cost(name, values).goal(KAFKA, 0.5)
+                });
             }
         }
     }
-    for (at, figure) in work.figures.iter().enumerate() {
-        let Figure { name: what, is_rate } = figure;
-        for (name, _, samples) in &subjects {
-            table.row(&format!("{name}, {}: {what}", habit.name), &samples[at], &work.how);
-        }
-        if let [(_, _, ours), (_, _, theirs)] = &subjects[..] {
-            let how = if *is_rate { "more is better" } else { "less is better" };
-            let case = format!("Kalda ÷ Apache Kafka, {}: {what}", habit.name);
-            table.row(&case, ours[at].by(&theirs[at]), how);
-        }
-    }
     Ok(())
+}
+
+fn settings(habit: &Habit, who: Who) -> Vec<&'static str> {
+    let own = if who == Who::Kafka { habit.theirs } else { habit.ours };
+    COMMON.iter().chain(own).copied().collect()
 }
 
 /// A partition of `__consumer_offsets` with many records, from the start of the broker on it to the
 /// first answer about its group.
-pub(crate) fn measure_load(
-    kalda: &Kalda,
-    jars: Option<&Path>,
-    scale: Scale,
-    table: &mut Table,
-) -> Outcome<()> {
+pub(crate) fn measure_load(bench: &Bench, part: &mut Part) -> Outcome<()> {
     let habit = &HABITS[1];
-    let mut times = Vec::new();
-    for (name, jars) in [("Kalda", None), ("Apache Kafka", jars)] {
-        if name != "Kalda" && jars.is_none() {
-            continue;
-        }
-        let directory = tempfile::tempdir()?;
-        let broker = start(habit, kalda, jars, directory.path())?;
-        commits::fill(&broker, scale.reloaded)?;
-        broker.stop()?;
+    let records = bench.scale.coordinators.reloaded;
+    part.note(format!("A partition of {records} commits for 1,000 keys, after a clean stop."));
+    let (mut from_start, mut from_ready) = (Vec::new(), Vec::new());
+    for who in idle::brokers(bench) {
+        let settings = settings(habit, who);
+        let mut subject = Subject::start(bench, who, &settings)?;
+        commits::fill(&subject.broker, records)?;
         let (mut to_ready, mut to_answer) = (Samples::default(), Samples::default());
-        for _ in 0..scale.rounds {
+        for _ in 0..bench.scale.kills {
+            subject.stop()?;
             let begun = Instant::now();
-            let broker = start(habit, kalda, jars, directory.path())?;
+            subject.respawn(bench, &settings)?;
+            subject.broker.await_ready(|_, metadata| Ok(!metadata.brokers.is_empty()))?;
             let ready = begun.elapsed();
-            commits::await_fetched(&broker)?;
+            commits::await_fetched(&subject.broker)?;
             to_answer.push_ms(begun.elapsed());
             to_ready.push_ms(begun.elapsed().saturating_sub(ready));
-            broker.stop()?;
         }
-        let records = scale.reloaded;
-        let how = format!("a partition of {records} commits for 1,000 keys, after a clean stop");
-        table.row(&format!("{name}: start to the first fetched offset, ms"), &to_answer, &how);
-        table.row(&format!("{name}: ready to the first fetched offset, ms"), &to_ready, &how);
-        times.push(to_answer);
+        subject.stop()?;
+        from_start.push((who.name(), to_answer));
+        from_ready.push((who.name(), to_ready));
     }
-    if let [ours, theirs] = &times[..] {
-        let case = "Kalda ÷ Apache Kafka: start to the first fetched offset";
-        table.row(case, ours.by(theirs), "less is better");
-    }
+    part.row(Row::cost("start to the first fetched offset, ms", from_start).goal(KAFKA, 0.5));
+    part.row(Row::cost("ready to the first fetched offset, ms", from_ready));
     Ok(())
 }
 

@@ -68,6 +68,11 @@ fn digits(median: f64) -> usize {
     }
 }
 
+/// What TCP does on this machine, for both ends of every connection.
+pub(crate) fn congestion_control() -> Outcome<String> {
+    Ok(fs::read_to_string("/proc/sys/net/ipv4/tcp_congestion_control")?.trim().to_owned())
+}
+
 /// One line about the machine.
 pub(crate) fn machine() -> Outcome<String> {
     let cpus = fs::read_to_string("/proc/cpuinfo")?;

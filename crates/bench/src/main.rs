@@ -7,19 +7,27 @@
 
 mod apache;
 mod broker;
+mod calls;
 mod ceiling;
+mod coordinators;
 mod figures;
+mod idle;
+mod latency;
 mod load;
 mod machine;
 mod options;
+mod plot;
+mod recovery;
 mod report;
 mod rounds;
 mod subjects;
 mod throughput;
 mod wire;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use broker::Kalda;
 use load::{large, tiny};
@@ -43,9 +51,17 @@ type Measure = fn(&Bench, &mut Part) -> Outcome<()>;
 /// In the order in which they are run.
 const PARTS: &[(&str, &str, Measure)] = &[
     ("machine", "What the machine can do", machine::measure),
+    ("start", "Start and stop", idle::start),
+    ("held", "What is held: partitions and connections", idle::held),
     ("large", "Much data", throughput::large),
     ("small", "Small requests", throughput::small),
     ("durable", "Small requests, on disk before the answer", throughput::durable),
+    ("latency", "Latency at fixed rates", latency::measure),
+    ("recovery", "After a kill", recovery::after_kill),
+    ("lagging", "Readers that lag behind", recovery::lagging),
+    ("calls", "System calls", calls::measure),
+    ("coordinators", "Coordinators", coordinators::measure),
+    ("coordinator-load", "Load of a coordinator", coordinators::measure_load),
 ];
 
 fn main() -> ExitCode {
@@ -86,8 +102,10 @@ fn put(load: &options::Load) -> Outcome<()> {
 
 fn measure(options: &options::Options) -> Outcome<()> {
     let jars = if options.is_alone { None } else { Some(apache::jars(&options.root)?) };
-    let bench = Bench { kalda: Kalda { binary: options.binary.clone() }, jars, scale: options.scale };
+    let bench =
+        Bench { kalda: Kalda { binary: options.binary.clone() }, jars, scale: options.scale };
     println!("{}", figures::machine()?);
+    let begun = Instant::now();
     machine::touch_memory(options.scale.touched_bytes)?;
     let mut parts = Vec::new();
     // A part that fails is told at once and at the end, and does not take the others with it.
@@ -96,7 +114,7 @@ fn measure(options: &options::Options) -> Outcome<()> {
         if !options.only.is_empty() && !options.only.iter().any(|only| only == name) {
             continue;
         }
-        println!("{title}");
+        println!("{title} (after {} s)", begun.elapsed().as_secs());
         let mut part = Part::new(name, title);
         if let Err(error) = measure(&bench, &mut part) {
             println!("  FAILED: {error}");
@@ -105,8 +123,43 @@ fn measure(options: &options::Options) -> Outcome<()> {
         }
         parts.push(part);
     }
+    if let Some(directory) = &options.report {
+        write_report(directory, options, &parts)?;
+    }
     match failures.is_empty() {
         true => Ok(()),
         false => Err(failures.join("\n").into()),
     }
+}
+
+/// One document with all tables, and its pictures beside it.
+fn write_report(directory: &Path, options: &options::Options, parts: &[Part]) -> Outcome<()> {
+    fs::create_dir_all(directory)?;
+    let latency = parts.iter().find(|part| part.name == "latency");
+    let pictures = [
+        ("kafka.svg", "How many times better than Apache Kafka", plot::against_kafka(parts)),
+        ("ceiling.svg", "Against the bare ceiling", plot::against_ceiling(parts)),
+        ("latency.svg", "Latency at fixed rates", latency.and_then(plot::latencies)),
+    ];
+    let mut text = format!(
+        "# What `cargo xtask bench` found\n\n\
+         Written by `{}` on {}; congestion control {}. Peers: Apache Kafka {}. A value is a median, with the \
+         smallest and largest in brackets; ratios are made round by round. How it is measured: \
+         `docs/benchmarks.md`.\n\n",
+        options.command,
+        figures::machine()?,
+        figures::congestion_control()?,
+        apache::VERSION,
+    );
+    for (file, title, svg) in pictures {
+        if let Some(svg) = svg {
+            fs::write(directory.join(file), svg)?;
+            text.push_str(&format!("![{title}]({file})\n\n"));
+        }
+    }
+    for part in parts {
+        text.push_str(&part.markdown());
+    }
+    fs::write(directory.join("report.md"), text.trim_end().to_owned() + "\n")?;
+    Ok(())
 }

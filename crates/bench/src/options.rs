@@ -2,9 +2,11 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use crate::PARTS;
+use crate::load::paced::Pace;
 use crate::rounds::Rounds;
+use crate::{PARTS, coordinators};
 
 /// What this process is to do.
 pub(crate) enum Command {
@@ -16,7 +18,7 @@ pub(crate) enum Command {
     },
     /// Put one load on a broker that runs already, for whoever profiles it.
     Load(Load),
-    Measure(Options),
+    Measure(Box<Options>),
 }
 
 /// A load on a running broker.
@@ -45,6 +47,10 @@ pub(crate) struct Options {
     pub(crate) binary: PathBuf,
     /// The parts; all if it is empty.
     pub(crate) only: Vec<String>,
+    /// Where the report is written to, if it is.
+    pub(crate) report: Option<PathBuf>,
+    /// The command line, for the report.
+    pub(crate) command: String,
     /// The root of the workspace, from which it is run.
     pub(crate) root: PathBuf,
 }
@@ -61,6 +67,21 @@ pub(crate) struct Scale {
     pub(crate) requests: u64,
     /// The same, each on disk before its answer.
     pub(crate) durable_requests: u64,
+    pub(crate) starts: usize,
+    /// How long a broker is watched while nobody asks for anything.
+    pub(crate) idle: Duration,
+    pub(crate) partitions: usize,
+    /// Connections that are held; twice as many descriptors must be allowed.
+    pub(crate) connections: usize,
+    /// How long a fixed rate is kept; the rate is set by the part.
+    pub(crate) pace: Pace,
+    pub(crate) paced_rounds: Rounds,
+    /// Bytes in the logs of a broker that is killed, and how often it is.
+    pub(crate) recovered_bytes: u64,
+    pub(crate) kills: usize,
+    /// Bytes that a reader lags behind by.
+    pub(crate) lag_bytes: u64,
+    pub(crate) coordinators: coordinators::Scale,
 }
 
 const FULL: Scale = Scale {
@@ -69,6 +90,16 @@ const FULL: Scale = Scale {
     load_bytes: 1 << 30,
     requests: 400_000,
     durable_requests: 40_000,
+    starts: 10,
+    idle: Duration::from_secs(10),
+    partitions: 10_000,
+    connections: 9_500,
+    pace: Pace { rate: 0, time: Duration::from_secs(8), warm_up: Duration::from_secs(3) },
+    paced_rounds: Rounds { warm_up: 1, counted: 3 },
+    recovered_bytes: 10 << 30,
+    kills: 3,
+    lag_bytes: 2 << 30,
+    coordinators: coordinators::Scale { transactions: 1_000, commits: 50_000, reloaded: 1_000_000 },
 };
 
 const QUICK: Scale = Scale {
@@ -77,17 +108,28 @@ const QUICK: Scale = Scale {
     load_bytes: 256 << 20,
     requests: 60_000,
     durable_requests: 6_000,
+    starts: 3,
+    idle: Duration::from_secs(1),
+    partitions: 1_000,
+    connections: 1_000,
+    pace: Pace { rate: 0, time: Duration::from_secs(2), warm_up: Duration::from_millis(500) },
+    paced_rounds: Rounds { warm_up: 0, counted: 1 },
+    recovered_bytes: 1 << 30,
+    kills: 1,
+    lag_bytes: 256 << 20,
+    coordinators: coordinators::Scale { transactions: 200, commits: 10_000, reloaded: 100_000 },
 };
 
 /// What can be asked for.
 pub(crate) fn usage() -> String {
     let parts: Vec<&str> = PARTS.iter().map(|(name, ..)| *name).collect();
     format!(
-        "usage: cargo xtask bench [--quick] [--alone] [--only PART,...] [--binary PATH]\n\n  \
+        "usage: cargo xtask bench [--quick] [--alone] [--only PART,...] [--binary PATH] [--report DIR]\n\n  \
          --quick        some minutes: smaller loads, fewer rounds\n  \
          --alone        without Apache Kafka and the other peers\n  \
          --only PART    of {}\n  \
-         --binary PATH  another binary than target/release/kalda\n\n\
+         --binary PATH  another binary than target/release/kalda\n  \
+         --report DIR   writes report.md and its pictures there\n\n\
          kalda-bench load large|fetch|small:CONNECTIONS ADDRESS TOPIC BYTES|REQUESTS\n  \
          puts one load on a topic of a broker that runs, for a profile of it",
         parts.join(", ")
@@ -123,7 +165,17 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
     }
     let root = std::env::current_dir().map_err(|error| error.to_string())?;
     let binary = root.join("target/release/kalda");
-    let mut options = Options { scale: FULL, is_alone: false, binary, only: Vec::new(), root };
+    let command = ["cargo xtask bench"].into_iter().chain(arguments.iter().map(String::as_str));
+    let command = command.collect::<Vec<_>>().join(" ");
+    let mut options = Options {
+        scale: FULL,
+        is_alone: false,
+        binary,
+        only: Vec::new(),
+        report: None,
+        command,
+        root,
+    };
     let mut arguments = arguments.iter();
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} takes a value"));
@@ -136,6 +188,7 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
                 options.binary =
                     std::fs::canonicalize(path).map_err(|error| format!("{path}: {error}"))?;
             }
+            "--report" => options.report = Some(PathBuf::from(value()?)),
             "--only" => options.only.extend(value()?.split(',').map(str::to_owned)),
             unknown => return Err(format!("bench takes no {unknown}")),
         }
@@ -143,6 +196,6 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
     let unknown = options.only.iter().find(|only| PARTS.iter().all(|(name, ..)| name != only));
     match unknown {
         Some(unknown) => Err(format!("there is no part {unknown}")),
-        None => Ok(Command::Measure(options)),
+        None => Ok(Command::Measure(Box::new(options))),
     }
 }

@@ -75,9 +75,10 @@ fn fair(rounds: &[Vec<Measured>]) -> Vec<&Vec<Measured>> {
         .filter_map(|subject| control(subject).collect::<Samples>().median())
         .collect();
     let is_fair = |round: &&Vec<Measured>| {
-        round.iter().zip(&medians).all(|(measured, median)| {
-            (measured.control - median).abs() <= DRIFT_MAX * median
-        })
+        round
+            .iter()
+            .zip(&medians)
+            .all(|(measured, median)| (measured.control - median).abs() <= DRIFT_MAX * median)
     };
     rounds.iter().filter(is_fair).collect()
 }

@@ -1,6 +1,7 @@
 //! Those who are measured: ours, Apache Kafka, the bare ceiling; each a process with a directory of its own.
 
 use std::process::Command;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -46,6 +47,14 @@ pub(crate) enum Habit {
 }
 
 impl Habit {
+    /// Its name in a report.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Fsync => "fsync",
+            Self::PageCache => "page cache",
+        }
+    }
+
     fn configs(self, who: Who) -> &'static [(&'static str, &'static str)] {
         match (self, who) {
             (Self::PageCache, Who::Kalda) => &[("flush.messages", "9223372036854775807")],
@@ -60,6 +69,8 @@ pub(crate) struct Subject {
     pub(crate) who: Who,
     pub(crate) broker: Broker,
     pub(crate) directory: TempDir,
+    /// From the first start of its process to its first answers.
+    pub(crate) ready: Duration,
 }
 
 impl Subject {
@@ -67,8 +78,8 @@ impl Subject {
     pub(crate) fn start(bench: &Bench, who: Who, settings: &[&str]) -> Outcome<Self> {
         let directory = tempfile::tempdir()?;
         let broker = spawn(bench, who, &directory, settings)?;
-        let mut subject = Self { who, broker, directory };
-        subject.await_ready()?;
+        let mut subject = Self { who, broker, directory, ready: Duration::ZERO };
+        subject.ready = subject.await_ready()?;
         Ok(subject)
     }
 
@@ -78,10 +89,15 @@ impl Subject {
         Ok(())
     }
 
-    fn await_ready(&mut self) -> Outcome<()> {
+    /// Asks it to end, and waits; it may be started again.
+    pub(crate) fn stop(&mut self) -> Outcome<Duration> {
+        self.broker.stop_process()
+    }
+
+    fn await_ready(&mut self) -> Outcome<Duration> {
         match self.who {
             Who::Ceiling => self.broker.await_listening(),
-            _ => self.broker.await_ready(|_, metadata| Ok(!metadata.brokers.is_empty())).map(drop),
+            _ => self.broker.await_ready(|_, metadata| Ok(!metadata.brokers.is_empty())),
         }
     }
 

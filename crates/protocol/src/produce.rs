@@ -80,9 +80,11 @@ impl<'a> ProduceView<'a> {
     /// # Errors
     /// As the derived codec: the bytes end early, or a length or text is not valid.
     pub fn read(body: &'a [u8], version: i16) -> Result<Self, DecodeError> {
-        let version = ProduceRequest::SCHEMA.version(version).ok_or(
-            DecodeError::UnsupportedVersion { message: ProduceRequest::SCHEMA.name, version },
-        )?;
+        let version =
+            ProduceRequest::SCHEMA.version(version).ok_or(DecodeError::UnsupportedVersion {
+                message: ProduceRequest::SCHEMA.name,
+                version,
+            })?;
         let mut rest = Cursor { bytes: body };
         let transactional_id = rest.nullable_string(version)?;
         let acks = i16::from_be_bytes(rest.array()?);
@@ -273,9 +275,11 @@ impl ProduceWriter {
         version: i16,
         topic_count: usize,
     ) -> Result<Self, EncodeError> {
-        let version = ProduceRequest::SCHEMA.version(version).ok_or(
-            EncodeError::UnsupportedVersion { message: ProduceRequest::SCHEMA.name, version },
-        )?;
+        let version =
+            ProduceRequest::SCHEMA.version(version).ok_or(EncodeError::UnsupportedVersion {
+                message: ProduceRequest::SCHEMA.name,
+                version,
+            })?;
         wire::write_length(Some(topic_count), out, version)?;
         Ok(Self { version })
     }

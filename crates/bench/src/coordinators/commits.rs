@@ -12,7 +12,7 @@ use kalda_protocol::messages::offset_fetch::{
 use super::{find, until};
 use crate::Outcome;
 use crate::broker::Broker;
-use crate::load::create_topic;
+use crate::load::topics::create_topic;
 use crate::wire::{Connection, frame};
 
 const COMMIT: i16 = 8;

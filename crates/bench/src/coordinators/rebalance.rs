@@ -23,7 +23,7 @@ use kalda_protocol::messages::sync_group::{SyncGroupRequest, SyncGroupRequestAss
 use super::{PATIENCE, find};
 use crate::Outcome;
 use crate::broker::Broker;
-use crate::load::{create_topic, delete_topic};
+use crate::load::topics::{create_topic, delete_topic};
 use crate::wire::Connection;
 
 const MEMBERS: usize = 100;
@@ -99,7 +99,7 @@ fn measure(broker: &Broker, name: &str, member: Member) -> Outcome<Vec<f64>> {
     let mut connection = Connection::open(broker.address)?;
     let partitions = i32::try_from(PARTITIONS)?;
     create_topic(&mut connection, name, partitions, &[])?;
-    let id = crate::load::topic_id(&mut connection, name)?;
+    let id = crate::load::topics::topic_id(&mut connection, name)?;
     find(&mut connection, 0, name)?;
     let shared = Shared::default();
     let begun = Instant::now();

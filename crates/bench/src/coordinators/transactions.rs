@@ -12,7 +12,7 @@ use kalda_records::{BatchBuilder, BatchOptions, Producer};
 use super::{find, until};
 use crate::Outcome;
 use crate::broker::Broker;
-use crate::load::{create_topic, delete_topic};
+use crate::load::topics::{create_topic, delete_topic};
 use crate::wire::Connection;
 
 /// The first versions of KIP-890: partitions are part of the transaction once they are written to,

@@ -15,9 +15,7 @@ use tokio::sync::{Notify, oneshot};
 
 use super::{Hosted, load};
 use crate::broker::Broker;
-use crate::hosted::{
-    Appending, HostedPartition, MarkerToAppend, ProduceWaits, VerificationGuard,
-};
+use crate::hosted::{Appending, HostedPartition, MarkerToAppend, ProduceWaits, VerificationGuard};
 use crate::transactions;
 
 /// A shard and its log.
@@ -289,14 +287,8 @@ impl<C: Hosted> LiveShard<C> {
         }
         let now_ms = broker.clock.wall_ms();
         let batch = batch(&decision.records, decision.producer, now_ms)?;
-        let appending = Appending {
-            acks: Acks::All,
-            now_ms,
-            is_zstd_allowed: true,
-            waits,
-            slot: 0,
-            guard,
-        };
+        let appending =
+            Appending { acks: Acks::All, now_ms, is_zstd_allowed: true, waits, slot: 0, guard };
         let appended = self.partition.append_valid(batch, &appending);
         let appended = appended.map_err(|refused| refused.error)?;
         for (delta, record) in (0..).zip(&decision.records) {

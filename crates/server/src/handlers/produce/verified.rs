@@ -101,7 +101,10 @@ impl Verified {
                 };
                 let image = image.get_or_insert_with(|| cx.broker.image());
                 // Whatever else is wrong with it, the append finds and tells.
-                let Ok(partition) = find(cx.broker.as_ref(), cx.version, image, &topic, data.index) else { continue };
+                let Ok(partition) = find(cx.broker.as_ref(), cx.version, image, &topic, data.index)
+                else {
+                    continue;
+                };
                 let (producer, epoch) = (header.producer_id, header.producer_epoch);
                 let begun = partition.begin_verification(producer, epoch, is_implicit);
                 let Ok(Some(guard)) = begun else { continue };
