@@ -122,7 +122,8 @@ fn requests_of(
     let topic = format!("small-{round}");
     subject.create_topic(&topic, 1, habit)?;
     let before = subject.broker.cpu_seconds()?;
-    let run = tiny::produce(subject.broker.address, std::slice::from_ref(&topic), connections, requests)?;
+    let run =
+        tiny::produce(subject.broker.address, std::slice::from_ref(&topic), connections, requests)?;
     let cpu = subject.broker.cpu_seconds()? - before;
     subject.delete_topic(&topic)?;
     let by_million = MILLION / run.requests as f64;

@@ -14,6 +14,8 @@ use crate::names::At;
 
 /// Entries gather up to this many bytes before they are written.
 const PENDING_BYTES_MAX: usize = 4096;
+/// Entries that a lookup reads at once.
+const WINDOW_ENTRIES: usize = 256;
 
 /// Entries of `N` bytes.
 #[derive(Debug, Default)]
@@ -52,22 +54,44 @@ impl<const N: usize> EntryFile<N> {
         Ok(entry)
     }
 
-    /// The first index whose entry does not satisfy `before`, as `slice::partition_point`.
-    pub(crate) fn partition_point(
+    /// How many entries satisfy `before`, and the last of them; those that do come first. `guess` is the
+    /// part of the entries that the caller expects to: near it, one read is enough.
+    pub(crate) fn last_before(
         &self,
         at: At<'_>,
+        guess: f64,
         before: impl Fn(&[u8; N]) -> bool,
-    ) -> Result<usize, StorageError> {
-        let (mut low, mut high) = (0, self.len(at)?);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if before(&self.entry(at, middle)?) {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
+    ) -> Result<(usize, Option<[u8; N]>), StorageError> {
+        let stored = self.stored(at)?;
+        let (pending, _) = self.pending.as_chunks::<N>();
+        let in_memory = pending.partition_point(&before);
+        if let Some(last) = in_memory.checked_sub(1) {
+            return Ok((stored.entries + in_memory, Some(pending[last])));
         }
-        Ok(low)
+        let Some(file) = &stored.file else { return Ok((0, None)) };
+        let mut window = [[0; N]; WINDOW_ENTRIES];
+        let (mut low, mut high, mut last) = (0, stored.entries, None);
+        let mut probe = (stored.entries as f64 * guess) as usize;
+        while low < high {
+            let begin = probe.saturating_sub(WINDOW_ENTRIES / 2);
+            let begin = begin.min(high.saturating_sub(WINDOW_ENTRIES)).max(low);
+            let window = &mut window[..WINDOW_ENTRIES.min(high - begin)];
+            let read = file.read_exact_at(window.as_flattened_mut(), (begin * N) as u64);
+            read.map_err(|error| at.failed(error))?;
+            let inside = window.partition_point(&before);
+            match inside.checked_sub(1) {
+                None => high = begin,
+                Some(found) => {
+                    low = begin + inside;
+                    last = Some(window[found]);
+                    if inside < window.len() {
+                        break;
+                    }
+                }
+            }
+            probe = low + (high - low) / 2;
+        }
+        Ok((low, last))
     }
 
     /// Writes what has gathered if it is time to, so that the next [`EntryFile::push`] has room.
@@ -170,6 +194,42 @@ impl Stored {
                 Ok(Self { file: None, entries: 0 })
             }
             Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kalda_env::FsDisk;
+
+    use super::*;
+    use crate::names::Home;
+
+    /// Whatever the guess, what is stored and what gathers in memory are searched as one.
+    #[test]
+    fn a_lookup_finds_the_last_entry_before() {
+        let directory = tempfile::tempdir().unwrap();
+        let home = Home { disk: Arc::new(FsDisk), dir: directory.path().into() };
+        let at = home.at(0, crate::names::INDEX);
+        let mut entries = EntryFile::<8>::fresh();
+        let count = 3 * WINDOW_ENTRIES as u64 + 100;
+        for value in 0..count {
+            entries.push((2 * value).to_be_bytes());
+            if value == count - 50 {
+                entries.write_out(at).unwrap();
+            }
+        }
+        let mut searched: Vec<u64> = (0..2 * count + 3).step_by(37).collect();
+        searched.extend([0, 1, 2, 2 * count - 2, 2 * count - 1, 2 * count]);
+        for limit in searched {
+            let expected = limit.div_ceil(2).min(count);
+            for guess in [f64::NAN, -1.0, 0.0, limit as f64 / (2 * count) as f64, 0.5, 1.0, 9.0] {
+                let before = |entry: &[u8; 8]| u64::from_be_bytes(*entry) < limit;
+                let (found, last) = entries.last_before(at, guess, before).unwrap();
+                assert_eq!(found as u64, expected, "limit {limit}, guess {guess}");
+                let last = last.map(u64::from_be_bytes);
+                assert_eq!(last, expected.checked_sub(1).map(|index| 2 * index));
+            }
         }
     }
 }

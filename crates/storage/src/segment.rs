@@ -52,6 +52,8 @@ pub(crate) struct Segment {
     first_timestamp: OnceLock<i64>,
     /// Bytes appended since the last index entry.
     unindexed: u64,
+    /// The last offset that was appended since it was opened; only says where to look first.
+    appended: i64,
 }
 
 impl Segment {
@@ -68,6 +70,7 @@ impl Segment {
             newest: OnceLock::new(),
             first_timestamp: OnceLock::new(),
             unindexed: 0,
+            appended: base,
         }
     }
 
@@ -136,11 +139,12 @@ impl Segment {
     fn position_before(&self, home: &Home, offset: i64) -> Result<u64, StorageError> {
         let at = home.at(self.base, INDEX);
         let relative = offset - self.base;
-        let after = self.offsets.partition_point(at, |entry| {
+        let newest = self.newest(home)?.offset.max(self.appended) - self.base;
+        let guess = relative as f64 / newest.max(1) as f64;
+        let (_, entry) = self.offsets.last_before(at, guess, |entry| {
             i64::from(OffsetEntry::decode(entry).relative_offset) <= relative
         })?;
-        let Some(index) = after.checked_sub(1) else { return Ok(0) };
-        Ok(OffsetEntry::decode(&self.offsets.entry(at, index)?).position as u64)
+        Ok(entry.map_or(0, |entry| OffsetEntry::decode(&entry).position as u64))
     }
 
     /// The end of the last whole batch that ends at or before `limit`, hopping from `start` on.
@@ -151,13 +155,13 @@ impl Segment {
         limit: u64,
     ) -> Result<u64, StorageError> {
         let at = home.at(self.base, INDEX);
-        let after = self
+        let guess = limit as f64 / self.size.max(1) as f64;
+        let (_, entry) = self
             .offsets
-            .partition_point(at, |entry| OffsetEntry::decode(entry).position as u64 <= limit)?;
+            .last_before(at, guess, |entry| OffsetEntry::decode(entry).position as u64 <= limit)?;
         let mut end = start;
-        if let Some(index) = after.checked_sub(1) {
-            let entry = OffsetEntry::decode(&self.offsets.entry(at, index)?);
-            end = end.max(entry.position as u64);
+        if let Some(entry) = entry {
+            end = end.max(OffsetEntry::decode(&entry).position as u64);
         }
         let mut hops = self.hops(home, end)?;
         while end < limit {
@@ -199,11 +203,10 @@ impl Segment {
         timestamp: i64,
     ) -> Result<u64, StorageError> {
         let at = home.at(self.base, TIME_INDEX);
-        let after = self
+        let (_, entry) = self
             .times
-            .partition_point(at, |entry| TimeEntry::decode(entry).timestamp < timestamp)?;
-        let Some(index) = after.checked_sub(1) else { return Ok(0) };
-        let entry = TimeEntry::decode(&self.times.entry(at, index)?);
+            .last_before(at, 0.5, |entry| TimeEntry::decode(entry).timestamp < timestamp)?;
+        let Some(entry) = entry.map(|entry| TimeEntry::decode(&entry)) else { return Ok(0) };
         self.position_before(home, self.base + i64::from(entry.relative_offset))
     }
 
@@ -249,6 +252,7 @@ impl Segment {
         if position == 0 {
             self.first_timestamp = OnceLock::from(header.max_timestamp);
         }
+        self.appended = header.last_offset().0;
         self.unindexed += header.size as u64;
         self.size = position + header.size as u64;
     }
@@ -305,17 +309,17 @@ impl Segment {
         self.size = position;
         let relative = offset - self.base;
         let at = home.at(self.base, INDEX);
-        let keep = self
-            .offsets
-            .partition_point(at, |entry| (OffsetEntry::decode(entry).position as u64) < position)?;
+        let (keep, _) = self.offsets.last_before(at, 1.0, |entry| {
+            (OffsetEntry::decode(entry).position as u64) < position
+        })?;
         self.offsets.truncate(at, keep)?;
         let at = home.at(self.base, TIME_INDEX);
-        let keep = self.times.partition_point(at, |entry| {
+        let (keep, _) = self.times.last_before(at, 1.0, |entry| {
             i64::from(TimeEntry::decode(entry).relative_offset) < relative
         })?;
         self.times.truncate(at, keep)?;
         let at = home.at(self.base, TXN_INDEX);
-        let keep = self.txns.partition_point(at, |entry| {
+        let (keep, _) = self.txns.last_before(at, 1.0, |entry| {
             AbortedTxn::decode(entry).is_some_and(|txn| txn.last_offset.0 < offset)
         })?;
         self.txns.truncate(at, keep)?;
@@ -323,6 +327,7 @@ impl Segment {
             self.first_timestamp = OnceLock::new();
         }
         self.unindexed = 0;
+        self.appended = offset;
         self.find_newest_again(home)
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use kalda_env::DiskFile;
+use rustix::net::SendFlags;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -81,8 +82,11 @@ impl Outbox {
     /// Sends bytes that are only lent; what the socket does not take at once is kept.
     pub(crate) fn send(&mut self, stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
         if self.is_empty() {
-            match stream.try_write(bytes) {
-                Ok(written) => bytes = &bytes[written..],
+            let sent = stream.try_io(Interest::WRITABLE, || {
+                Ok(rustix::net::send(stream, bytes, SendFlags::NOSIGNAL)?)
+            });
+            match sent {
+                Ok(sent) => bytes = &bytes[sent..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),
             }

@@ -7,12 +7,12 @@
 
 use std::cell::RefCell;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
-use tokio::io::{AsyncRead as _, ReadBuf};
+use rustix::net::RecvFlags;
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::memory::{MemoryGrant, RequestMemory};
@@ -129,7 +129,7 @@ impl Frames {
     pub(super) fn poll_fill<S: InPlaceService>(
         &mut self,
         context: &mut Context<'_>,
-        stream: &mut TcpStream,
+        stream: &TcpStream,
         service: &mut S,
     ) -> Poll<Result<usize, S::Error>> {
         if self.grant.is_some() {
@@ -140,9 +140,11 @@ impl Frames {
             let Scratch { received, answers } = scratch;
             let before = self.carried.len();
             received[..before].copy_from_slice(&self.carried);
-            let mut buffer = ReadBuf::new(&mut received[before..]);
-            let read = ready!(Pin::new(&mut *stream).poll_read(context, &mut buffer));
-            let read = read.map(|()| buffer.filled().len()).map_err(FrameError::Io)?;
+            ready!(stream.poll_read_ready(context)).map_err(FrameError::Io)?;
+            let read = match receive(stream, &mut received[before..]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Poll::Pending,
+                read => read.map_err(FrameError::Io)?,
+            };
             let received = &received[..before + read];
             answers.clear();
             let served = self.serve_in_place(received, answers, service)?;
@@ -221,6 +223,21 @@ impl Frames {
     }
 }
 
+/// Receives once. Fewer bytes than there is room for are taken for all that there were, so that no call is
+/// spent on being told so; of more, the socket tells by itself.
+fn receive(stream: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
+    let mut received = 0;
+    let outcome = stream.try_io(Interest::READABLE, || {
+        (_, received) = rustix::net::recv(stream, &mut *room, RecvFlags::empty())?;
+        if 0 < received && received < room.len() {
+            // Clears the readiness, as a call that finds nothing does.
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        Ok(())
+    });
+    if received > 0 { Ok(received) } else { outcome.map(|()| 0) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,7 +300,7 @@ mod tests {
         for step in [1, 5, 13, 4096, sent.len()] {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let (mut stream, _) = listener.accept().await.unwrap();
+            let (stream, _) = listener.accept().await.unwrap();
             let mut frames = Frames::new(RequestMemory::new(1 << 20), 1 << 20);
             let mut service = Short { sent: Vec::new() };
             let mut seen = Vec::new();
@@ -298,7 +315,7 @@ mod tests {
                     }
                     assert!(!frames.must_wait_for_memory().unwrap());
                     read += std::future::poll_fn(|context| {
-                        frames.poll_fill(context, &mut stream, &mut service)
+                        frames.poll_fill(context, &stream, &mut service)
                     })
                     .await
                     .unwrap();
