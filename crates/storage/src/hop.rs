@@ -63,11 +63,9 @@ impl<'a> Hops<'a> {
     }
 
     fn read_window(&mut self) -> Result<(), StorageError> {
-        let path = self.home.path(self.base, LOG);
         let len = (self.end - self.position).min(HOP_BYTES as u64) as usize;
-        self.file
-            .read_exact_at(&mut self.window[..len], self.position)
-            .map_err(StorageError::disk(path))?;
+        let read = self.file.read_exact_at(&mut self.window[..len], self.position);
+        read.map_err(|error| self.home.at(self.base, LOG).failed(error))?;
         self.window_at = self.position;
         self.window_len = len;
         Ok(())
