@@ -11,6 +11,7 @@ mod read;
 mod relocate;
 mod transactions;
 mod waits;
+mod watch;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -28,11 +29,13 @@ pub(crate) use fetched::FetchedRecords;
 pub(crate) use read::{Isolation, ReadLimits};
 pub(crate) use transactions::{MarkerToAppend, VerificationGuard};
 pub(crate) use waits::{ParkedFetch, PendingProduce, ProduceWaits};
+pub(crate) use watch::{FetchSignals, Watch};
 
 use crate::config::topic_settings::TopicSettings;
 use crate::directory::DataDirectory;
 use transactions::Verifications;
 use waits::ProduceWait;
+use watch::{Committed, Progress};
 
 /// A partition of this broker.
 #[derive(Debug)]
@@ -72,6 +75,8 @@ struct State {
     fetch_waits: Vec<Arc<ParkedFetch>>,
     /// Those of them that see only what is committed: the end of a transaction shows them much at once.
     committed_waits: Vec<Arc<ParkedFetch>>,
+    /// The fetch sessions that this partition is in.
+    watches: Vec<Arc<Watch>>,
     /// The last stable offset when they were last told of something, and whether it was the high
     /// watermark.
     stable_seen: Offset,
@@ -102,6 +107,7 @@ impl HostedPartition {
             produce_waits: Vec::new(),
             fetch_waits: Vec::new(),
             committed_waits: Vec::new(),
+            watches: Vec::new(),
             stable_seen: Offset::ZERO,
             is_settled: true,
             verifications: Verifications::default(),
@@ -142,6 +148,7 @@ impl HostedPartition {
             registration.replicas.len(),
         );
         state.perform(effects);
+        watch::on_change(&mut state.watches);
     }
 
     /// The topic's settings changed.
@@ -170,6 +177,7 @@ impl HostedPartition {
         for parked in fetch_waits.drain(..).chain(committed_waits.drain(..)) {
             parked.wake();
         }
+        watch::on_change(&mut state.watches);
     }
 
     /// Its directory is about to be renamed away: a flush under way must not take that for a failure.
@@ -198,8 +206,7 @@ impl HostedPartition {
         work: impl FnOnce(&mut Log, &Partition) -> T,
     ) -> Result<T, ErrorCode> {
         let mut state = self.serving()?;
-        let State { log, partition, .. } = &mut *state;
-        Ok(work(log, partition))
+        Ok(state.with_log(work))
     }
 
     /// Like [`HostedPartition::with_log`], for a client that must have found the leader.
@@ -209,9 +216,8 @@ impl HostedPartition {
         work: impl FnOnce(&mut Log, &Partition) -> T,
     ) -> Result<T, ErrorCode> {
         let mut state = self.serving()?;
-        let State { log, partition, .. } = &mut *state;
-        partition.check_leader(known).map_err(refused)?;
-        Ok(work(log, partition))
+        state.partition.check_leader(known).map_err(refused)?;
+        Ok(state.with_log(work))
     }
 
     /// A disk error of this partition's log: the whole directory goes offline.
@@ -261,23 +267,45 @@ impl State {
         if visible_bytes > 0 {
             self.fetch_waits.retain(|parked| !parked.on_bytes(visible_bytes));
         }
-        self.wake_committed(high_watermark, visible_bytes);
+        self.tell_readers(high_watermark, visible_bytes);
     }
 
     /// Tells those who see only what is committed: of bytes, while no transaction is open; or else
-    /// that there is more, and how much only a read can tell.
-    fn wake_committed(&mut self, high_watermark: Offset, visible_bytes: usize) {
-        if self.committed_waits.is_empty() {
+    /// that there is more, and how much only a read can tell. And all fetch sessions.
+    fn tell_readers(&mut self, high_watermark: Offset, visible_bytes: usize) {
+        if self.committed_waits.is_empty() && self.watches.is_empty() {
             return;
         }
         let stable = self.log.last_stable_offset(high_watermark);
         let was_settled = std::mem::replace(&mut self.is_settled, stable == high_watermark);
-        if was_settled && self.is_settled {
+        let committed = if was_settled && self.is_settled {
             self.committed_waits.retain(|parked| !parked.on_bytes(visible_bytes));
+            Committed::AllVisible
         } else if stable > self.stable_seen {
             self.committed_waits.drain(..).for_each(|parked| parked.wake());
-        }
+            Committed::More
+        } else {
+            Committed::Nothing
+        };
         self.stable_seen = stable;
+        watch::on_progress(&mut self.watches, Progress { visible_bytes, committed });
+    }
+
+    /// From here on readers are told of what differs from this.
+    fn note_stable(&mut self) {
+        let high_watermark = self.partition.high_watermark();
+        self.stable_seen = self.log.last_stable_offset(high_watermark);
+        self.is_settled = self.stable_seen == high_watermark;
+    }
+
+    /// Runs `work` on the log, and tells if the log begins elsewhere after it.
+    fn with_log<T>(&mut self, work: impl FnOnce(&mut Log, &Partition) -> T) -> T {
+        let began = self.log.log_start_offset();
+        let done = work(&mut self.log, &self.partition);
+        if self.log.log_start_offset() != began {
+            watch::on_change(&mut self.watches);
+        }
+        done
     }
 }
 

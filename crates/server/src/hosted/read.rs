@@ -105,8 +105,7 @@ impl HostedPartition {
         match isolation {
             Isolation::ReadUncommitted => state.fetch_waits.push(Arc::clone(parked)),
             Isolation::ReadCommitted => {
-                state.stable_seen = seen_upper;
-                state.is_settled = seen_upper == state.partition.high_watermark();
+                state.note_stable();
                 state.committed_waits.push(Arc::clone(parked));
             }
         }

@@ -102,7 +102,10 @@ fn compare(found: &str) {
         let count = |line: &str| line.rsplit_once(": ").unwrap().1.parse::<f64>().unwrap();
         assert_eq!(now.rsplit_once(": ").unwrap().0, before.rsplit_once(": ").unwrap().0);
         let change = count(now) - count(before);
-        assert!(change <= TOLERANCE, "allocates more than before\n  before: {before}\n  now:    {now}");
+        assert!(
+            change <= TOLERANCE,
+            "allocates more than before\n  before: {before}\n  now:    {now}"
+        );
         assert!(
             change >= -TOLERANCE,
             "allocates less; keep it so with KALDA_REWRITE=1\n  before: {before}\n  now:    {now}"

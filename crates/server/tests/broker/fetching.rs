@@ -216,6 +216,47 @@ fn a_session_tells_what_is_new_and_nothing_else() {
     assert_eq!(code(gone), ErrorCode::FetchSessionIdNotFound.code());
 }
 
+/// A session looks only at partitions that told it something, so everything that can happen must be told.
+#[test]
+fn a_session_that_waits_is_told_of_deletion_and_of_a_topic_that_is_made_anew() {
+    let rig = Rig::start(&[]);
+    let mut client = rig.client();
+    client.create("t", 3, &[]);
+    let id = client.call(12, &in_session(0, 0, &[(0, 0), (1, 0), (2, 0)])).session_id;
+    let mut wait = in_session(id, 1, &[]);
+    wait.max_wait_ms = LONG_WAIT_MS;
+    let delete = |other: &mut Client| {
+        let topic = DeleteTopicState { name: Some("t".into()), ..DeleteTopicState::default() };
+        let delete = DeleteTopicsRequest { topics: vec![topic], ..Default::default() };
+        assert_eq!(other.call(6, &delete).responses[0].error_code, 0);
+    };
+    let (response, took) = woken_by(&rig, 12, &wait, delete);
+    assert!(took < Duration::from_millis(LONG_WAIT_MS as u64 / 2), "{took:?}");
+    let partitions = response.responses.iter().flat_map(|topic| &topic.partitions);
+    assert!(partitions.clone().count() > 0);
+    let unknown = ErrorCode::UnknownTopicOrPartition.code();
+    assert!(partitions.clone().all(|partition| partition.error_code == unknown));
+    // The new topic has the old name; its partitions tell the session as the old ones did.
+    client.create("t", 3, &[]);
+    let mut epoch = 2;
+    let back = loop {
+        let answer = client.call(12, &in_session(id, epoch, &[]));
+        epoch += 1;
+        let partitions = answer.responses.iter().flat_map(|topic| &topic.partitions);
+        if partitions.clone().all(|partition| partition.error_code == 0) {
+            break partitions.count();
+        }
+    };
+    assert!(back > 0);
+    let mut wait = in_session(id, epoch, &[]);
+    wait.max_wait_ms = LONG_WAIT_MS;
+    let (woken, took) = woken_by(&rig, 12, &wait, |other| {
+        other.produce_ok("t", 2, batch(["again"]));
+    });
+    assert!(took < Duration::from_millis(LONG_WAIT_MS as u64 / 2), "{took:?}");
+    assert_eq!(told(&woken), [(2, 1)]);
+}
+
 #[test]
 fn a_client_that_leaves_while_it_waits_takes_nothing_with_it() {
     let rig = Rig::start(&[]);

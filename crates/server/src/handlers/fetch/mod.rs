@@ -21,9 +21,9 @@ pub(crate) use session::FetchSessions;
 
 use crate::connection::Answer;
 use crate::dispatch::{Refusal, RequestContext};
-use crate::hosted::{FetchedRecords, Isolation, ParkedFetch};
+use crate::hosted::{FetchedRecords, Isolation, ParkedFetch, Watch};
 use plan::{Outcome, Read};
-use session::Opening;
+use session::{Opening, SessionHandle};
 
 /// A topic as the request names it: by name up to v12, by id from v13 on.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -33,7 +33,7 @@ pub(crate) enum TopicRef {
 }
 
 /// One partition that a client wants to read.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wanted {
     pub(crate) topic: TopicRef,
     pub(crate) partition: i32,
@@ -41,6 +41,8 @@ pub(crate) struct Wanted {
     pub(crate) fetch_offset: i64,
     pub(crate) last_fetched_epoch: i32,
     pub(crate) max_bytes: usize,
+    /// What its session is told through, if there is a session.
+    pub(crate) watch: Option<Arc<Watch>>,
 }
 
 /// What one partition is answered.
@@ -60,10 +62,12 @@ pub(crate) async fn serve(
 ) -> Result<Answer, Refusal> {
     let request = FetchRequest::decode(&mut body, cx.version)?;
     let now_ms = cx.broker.clock.monotonic_ms();
-    let (session, wanted) = match cx.broker.fetch_sessions.open(&request, cx.version, now_ms) {
-        Opening::Refused(error) => return Ok(encode::refusal(cx.version, error, out)?),
-        Opening::Opened { session, wanted } => (session, wanted),
-    };
+    let isolation = Isolation::from_wire(request.isolation_level);
+    let (mut session, mut wanted) =
+        match cx.broker.fetch_sessions.open(&request, cx.version, now_ms) {
+            Opening::Refused(error) => return Ok(encode::refusal(cx.version, error, out)?),
+            Opening::Opened { session, wanted } => (session, wanted),
+        };
     let max_bytes = usize::try_from(request.max_bytes).unwrap_or(0);
     let max_bytes = max_bytes.min(cx.broker.limits.fetch_max_bytes);
     let read = Read {
@@ -71,12 +75,14 @@ pub(crate) async fn serve(
         max_bytes,
         // More than it may be given is not waited for.
         min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes),
-        isolation: Isolation::from_wire(request.isolation_level),
+        isolation,
     };
     let wait_ms = u64::try_from(request.max_wait_ms).unwrap_or(0);
     let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(wait_ms);
     let fetched = loop {
         let Outcome { fetched, is_ready, missing_bytes } = read.once(&wanted);
+        // A session without anything new waits for it; without partitions there is nothing to wait for.
+        let is_ready = is_ready || wanted.is_empty() && session.is_empty();
         if is_ready
             || wait_ms == 0
             || tokio::time::Instant::now() >= deadline
@@ -85,9 +91,9 @@ pub(crate) async fn serve(
             break fetched;
         }
         let parked = ParkedFetch::new(missing_bytes);
-        if read.park(&wanted, &fetched, &parked) {
-            // Taken back even if the connection is cut while it waits.
-            let _waiting = Waiting { read: &read, wanted: &wanted, parked: &parked };
+        // Taken back even if the connection is cut while it waits.
+        let waiting = Waiting { read: &read, wanted: &wanted, session: &session, parked: &parked };
+        if waiting.begin(&fetched) {
             // Whatever ends the wait, the next round reads what is there.
             tokio::select! {
                 () = parked.woken() => {}
@@ -95,23 +101,39 @@ pub(crate) async fn serve(
                 _ = tokio::time::sleep_until(deadline) => {}
             }
         }
+        drop(waiting);
+        session.add_marked(&mut wanted);
         if cx.broker.is_stopping() {
             break read.once(&wanted).fetched;
         }
     };
-    let answered = session.answer(fetched, now_ms);
+    let answered = session.answer(fetched, isolation, now_ms);
     Ok(encode::response(cx.version, session.id(), &answered, out)?)
 }
 
-/// A fetch that waits at its partitions, until dropped.
+/// A fetch that waits, until dropped: at its session, which its partitions tell, or at each of its partitions.
 struct Waiting<'a> {
     read: &'a Read<'a>,
     wanted: &'a [Wanted],
+    session: &'a SessionHandle,
     parked: &'a Arc<ParkedFetch>,
+}
+
+impl Waiting<'_> {
+    /// `false` when there is more already than was `seen`.
+    fn begin(&self, seen: &[Fetched]) -> bool {
+        match self.session.signals() {
+            Some(signals) => signals.park(self.parked, self.read.isolation),
+            None => self.read.park(self.wanted, seen, self.parked),
+        }
+    }
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.read.unpark(self.wanted, self.parked);
+        match self.session.signals() {
+            Some(signals) => signals.unpark(self.parked),
+            None => self.read.unpark(self.wanted, self.parked),
+        }
     }
 }

@@ -33,7 +33,7 @@ impl Read<'_> {
         let image = self.broker.image();
         let mut left = self.max_bytes;
         let mut found_bytes = 0;
-        let mut is_ready = wanted.is_empty();
+        let mut is_ready = false;
         let mut fetched = Vec::with_capacity(wanted.len());
         for want in wanted {
             let limits = ReadLimits {
@@ -54,8 +54,13 @@ impl Read<'_> {
     }
 
     fn read_one(&self, image: &Image, want: &Wanted, limits: ReadLimits) -> Fetched {
-        let read = find(self.broker, image, &want.topic, want.partition)
-            .and_then(|partition| partition.read(want, self.isolation, limits));
+        let read = find(self.broker, image, &want.topic, want.partition).and_then(|partition| {
+            // Before the read: what happens after it is told.
+            if let Some(watch) = &want.watch {
+                partition.tell(watch);
+            }
+            partition.read(want, self.isolation, limits)
+        });
         let (error, records) = match read {
             Ok(records) => (ErrorCode::None, records),
             Err(error) => (error, FetchedRecords::default()),

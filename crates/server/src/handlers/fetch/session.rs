@@ -1,9 +1,10 @@
 //! Fetch sessions (KIP-227): a client names its partitions once, then sends and gets only changes.
 //!
-//! The sessions are bounded by `max.incremental.fetch.session.cache.slots`; a client without one is
+//! Only partitions that have something to tell are looked at ([`FetchSignals`]): those that the request names
+//! anew, that went on since, that were left with unread records, or whose last answer was an error. The sessions are bounded by `max.incremental.fetch.session.cache.slots`; a client without one is
 //! answered in full every time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -13,6 +14,7 @@ use kalda_protocol::messages::fetch::{FetchPartition, FetchRequest};
 use parking_lot::Mutex;
 
 use super::{Fetched, TopicRef, Wanted};
+use crate::hosted::{FetchSignals, Isolation, Watch};
 
 /// A session younger than this is not evicted for another
 /// (`min.incremental.fetch.session.eviction.ms`).
@@ -39,6 +41,13 @@ struct Told {
 struct Remembered {
     wanted: Wanted,
     told: Option<Told>,
+    watch: Arc<Watch>,
+}
+
+impl Drop for Remembered {
+    fn drop(&mut self) {
+        self.watch.end();
+    }
 }
 
 #[derive(Debug)]
@@ -51,6 +60,7 @@ struct Session {
     /// Where the next answer begins, so that every partition gets its turn.
     first: usize,
     used_ms: i64,
+    signals: Arc<FetchSignals>,
 }
 
 /// All sessions of this broker.
@@ -72,8 +82,17 @@ pub(super) enum Opening {
 pub(super) struct SessionHandle {
     id: i32,
     session: Option<Arc<Mutex<Session>>>,
+    signals: Option<Arc<FetchSignals>>,
     /// Only what changed is answered.
     is_incremental: bool,
+    /// What was looked at and not told yet: it is looked at again if it never is.
+    looked_at: Vec<Arc<Watch>>,
+}
+
+impl Drop for SessionHandle {
+    fn drop(&mut self) {
+        self.looked_at.iter().for_each(Watch::mark);
+    }
 }
 
 impl FetchSessions {
@@ -88,12 +107,16 @@ impl FetchSessions {
             if request.session_id != 0 {
                 self.by_id.lock().remove(&request.session_id);
             }
-            let wanted = named();
+            let mut wanted = named();
             let is_asked = request.session_epoch == INITIAL && version >= 7;
             let by_topic_id = version >= TOPIC_IDS;
-            let made = if is_asked { self.make(&wanted, by_topic_id, now_ms) } else { None };
+            let made = if is_asked { self.make(&mut wanted, by_topic_id, now_ms) } else { None };
             let (id, session) = made.map_or((0, None), |(id, session)| (id, Some(session)));
-            let session = SessionHandle { id, session, is_incremental: false };
+            let signals = session.as_ref().map(|session| Arc::clone(&session.lock().signals));
+            // All of them are looked at now.
+            let looked_at = signals.as_ref().map(|signals| signals.take_marked());
+            let looked_at = looked_at.unwrap_or_default();
+            let session = SessionHandle { id, session, signals, is_incremental: false, looked_at };
             return Opening::Opened { session, wanted };
         }
         let Some(session) = self.by_id.lock().get(&request.session_id).cloned() else {
@@ -110,8 +133,7 @@ impl FetchSessions {
         held.used_ms = now_ms;
         for want in named() {
             let key = (want.topic.clone(), want.partition);
-            let told = held.partitions.get(&key).and_then(|known| known.told.clone());
-            held.partitions.insert(key, Remembered { wanted: want, told });
+            held.remember(key, want);
         }
         for forgotten in &request.forgotten_topics_data {
             let topic = topic_ref(&forgotten.topic, forgotten.topic_id, version);
@@ -119,22 +141,23 @@ impl FetchSessions {
                 held.partitions.shift_remove(&(topic.clone(), *partition));
             }
         }
-        let count = held.partitions.len().max(1);
-        let first = held.first % count;
-        let in_turn =
-            held.partitions.values().skip(first).chain(held.partitions.values().take(first));
-        let wanted = in_turn.map(|known| known.wanted.clone()).collect();
+        let signals = Arc::clone(&held.signals);
         drop(held);
-        let id = request.session_id;
-        Opening::Opened {
-            session: SessionHandle { id, session: Some(session), is_incremental: true },
-            wanted,
-        }
+        let mut session = SessionHandle {
+            id: request.session_id,
+            session: Some(session),
+            signals: Some(signals),
+            is_incremental: true,
+            looked_at: Vec::new(),
+        };
+        let mut wanted = Vec::new();
+        session.add_marked(&mut wanted);
+        Opening::Opened { session, wanted }
     }
 
     fn make(
         &self,
-        wanted: &[Wanted],
+        wanted: &mut [Wanted],
         by_topic_id: bool,
         now_ms: i64,
     ) -> Option<(i32, Arc<Mutex<Session>>)> {
@@ -149,17 +172,19 @@ impl FetchSessions {
                 _ => return None,
             };
         }
-        let remembered = |want: &Wanted| {
-            let key = (want.topic.clone(), want.partition);
-            (key, Remembered { wanted: want.clone(), told: None })
-        };
-        let session = Arc::new(Mutex::new(Session {
+        let mut session = Session {
             next_epoch: 1,
             by_topic_id,
-            partitions: wanted.iter().map(remembered).collect(),
+            partitions: IndexMap::new(),
             first: 0,
             used_ms: now_ms,
-        }));
+            signals: Arc::default(),
+        };
+        for want in wanted {
+            let key = (want.topic.clone(), want.partition);
+            want.watch = Some(session.remember(key, want.clone()));
+        }
+        let session = Arc::new(Mutex::new(session));
         loop {
             let id = i32::try_from(self.rng.below(i32::MAX as u64)).unwrap_or(0);
             if id > 0 && !by_id.contains_key(&id) {
@@ -170,15 +195,71 @@ impl FetchSessions {
     }
 }
 
+impl Session {
+    /// Takes a partition in, or what the client now wants of one that is in already. Either way it is looked
+    /// at next.
+    fn remember(&mut self, key: Key, mut wanted: Wanted) -> Arc<Watch> {
+        if let Some(known) = self.partitions.get_mut(&key) {
+            wanted.watch = Some(Arc::clone(&known.watch));
+            known.wanted = wanted;
+            known.watch.mark();
+            return Arc::clone(&known.watch);
+        }
+        let watch = self.signals.watch(key.0.clone(), key.1);
+        wanted.watch = Some(Arc::clone(&watch));
+        let remembered = Remembered { wanted, told: None, watch: Arc::clone(&watch) };
+        self.partitions.insert(key, remembered);
+        watch
+    }
+}
+
 impl SessionHandle {
+    /// Through which the session's partitions tell what they have.
+    pub(super) fn signals(&self) -> Option<&Arc<FetchSignals>> {
+        self.signals.as_ref()
+    }
+
+    /// Whether there is anything that can be waited for.
+    pub(super) fn is_empty(&self) -> bool {
+        self.session.as_ref().is_none_or(|session| session.lock().partitions.is_empty())
+    }
+
+    /// Adds to what is read whatever was marked since it was last taken, so that every partition gets its
+    /// turn.
+    pub(super) fn add_marked(&mut self, wanted: &mut Vec<Wanted>) {
+        let (Some(session), Some(signals)) = (&self.session, &self.signals) else { return };
+        let session = session.lock();
+        let count = session.partitions.len();
+        let known: HashSet<*const Watch> =
+            wanted.iter().flat_map(|known| &known.watch).map(Arc::as_ptr).collect();
+        let mut added = Vec::new();
+        for watch in signals.take_marked() {
+            if known.contains(&Arc::as_ptr(&watch)) {
+                continue;
+            }
+            let found = session.partitions.get_full(&(watch.topic.clone(), watch.partition));
+            let Some((index, _, known)) = found else { continue };
+            added.push(((index + count - session.first % count) % count, known.wanted.clone()));
+            self.looked_at.push(watch);
+        }
+        added.sort_unstable_by_key(|(turn, _)| *turn);
+        wanted.extend(added.into_iter().map(|(_, wanted)| wanted));
+    }
+
     /// The id to answer with; 0 without a session.
     pub(super) fn id(&self) -> i32 {
         self.id
     }
 
     /// Notes what the client is told, and leaves out what it knows already.
-    pub(super) fn answer(&self, fetched: Vec<Fetched>, now_ms: i64) -> Vec<Fetched> {
+    pub(super) fn answer(
+        &mut self,
+        fetched: Vec<Fetched>,
+        isolation: Isolation,
+        now_ms: i64,
+    ) -> Vec<Fetched> {
         let Some(session) = &self.session else { return fetched };
+        self.looked_at.clear();
         let mut session = session.lock();
         session.used_ms = now_ms;
         let mut last_with_records = None;
@@ -196,6 +277,14 @@ impl SessionHandle {
                 last_with_records = Some(index);
             }
             let is_news = has_records || telling.had_error || known.told.as_ref() != Some(&telling);
+            let upper = match isolation {
+                Isolation::ReadUncommitted => one.records.high_watermark,
+                Isolation::ReadCommitted => one.records.last_stable_offset,
+            };
+            // The client may come back without having used what it got, or for what did not fit.
+            if has_records || telling.had_error || known.wanted.fetch_offset < upper.0 {
+                known.watch.mark();
+            }
             known.told = Some(telling);
             if is_news || !self.is_incremental {
                 answered.push(one);
@@ -229,6 +318,7 @@ fn want(topic: &TopicRef, partition: &FetchPartition) -> Wanted {
         fetch_offset: partition.fetch_offset,
         last_fetched_epoch: partition.last_fetched_epoch,
         max_bytes: usize::try_from(partition.partition_max_bytes).unwrap_or(0),
+        watch: None,
     }
 }
 
@@ -272,14 +362,18 @@ mod tests {
     #[test]
     fn a_session_remembers_its_partitions_and_tells_only_news() {
         let sessions = FetchSessions::new(10, Arc::new(OsRng));
-        let (session, wanted) = opened(sessions.open(&request(0, 0, &[0, 1]), 12, 0));
+        let (mut session, wanted) = opened(sessions.open(&request(0, 0, &[0, 1]), 12, 0));
         assert_eq!(wanted, [0, 1]);
         let id = session.id();
         assert!(id > 0);
-        assert_eq!(session.answer(vec![fetched(0, 5), fetched(1, 5)], 0).len(), 2);
-        let (session, wanted) = opened(sessions.open(&request(id, 1, &[]), 12, 0));
+        assert_eq!(
+            session.answer(vec![fetched(0, 5), fetched(1, 5)], Isolation::ReadUncommitted, 0).len(),
+            2
+        );
+        let (mut session, wanted) = opened(sessions.open(&request(id, 1, &[]), 12, 0));
         assert_eq!(wanted, [0, 1]);
-        let answered = session.answer(vec![fetched(0, 5), fetched(1, 6)], 0);
+        let answered =
+            session.answer(vec![fetched(0, 5), fetched(1, 6)], Isolation::ReadUncommitted, 0);
         assert_eq!(answered.iter().map(|one| one.partition).collect::<Vec<_>>(), [1]);
         let mut forget = request(id, 2, &[2]);
         forget.forgotten_topics_data = vec![kalda_protocol::messages::fetch::ForgottenTopic {
@@ -289,6 +383,36 @@ mod tests {
         }];
         let (_, wanted) = opened(sessions.open(&forget, 12, 0));
         assert_eq!(wanted, [1, 2]);
+    }
+
+    #[test]
+    fn only_what_was_marked_is_looked_at_and_what_was_not_told_stays_marked() {
+        let sessions = FetchSessions::new(10, Arc::new(OsRng));
+        let (mut session, _) = opened(sessions.open(&request(0, 0, &[0, 1, 2]), 12, 0));
+        let id = session.id();
+        // Nothing is unread but in partition 2.
+        let first = vec![fetched(0, 0), fetched(1, 0), fetched(2, 3)];
+        assert_eq!(session.answer(first, Isolation::ReadUncommitted, 0).len(), 3);
+        let (mut session, wanted) = opened(sessions.open(&request(id, 1, &[]), 12, 0));
+        assert_eq!(wanted, [2]);
+        session.answer(vec![fetched(2, 0)], Isolation::ReadUncommitted, 0);
+        let (session, wanted) = opened(sessions.open(&request(id, 2, &[1]), 12, 0));
+        assert_eq!(wanted, [1]);
+        // Its client is gone before it was answered.
+        drop(session);
+        let (mut session, wanted) = opened(sessions.open(&request(id, 3, &[]), 12, 0));
+        assert_eq!(wanted, [1]);
+        session.answer(vec![fetched(1, 0)], Isolation::ReadUncommitted, 0);
+        let (session, wanted) = opened(sessions.open(&request(id, 4, &[]), 12, 0));
+        assert!(wanted.is_empty());
+        assert!(!session.is_empty());
+        let watch = Arc::clone(&session.session.as_ref().unwrap().lock().partitions[0].watch);
+        watch.mark();
+        watch.mark();
+        let (mut session, mut wanted) = (session, Vec::new());
+        session.add_marked(&mut wanted);
+        session.add_marked(&mut wanted);
+        assert_eq!(wanted.iter().map(|want| want.partition).collect::<Vec<_>>(), [0]);
     }
 
     #[test]
