@@ -6,13 +6,15 @@
 
 use std::fmt::Debug;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::fs::{FlockOperation, flock, statvfs};
+use rustix::fs::{Advice, FlockOperation, fadvise, flock, statvfs};
+use rustix::io::ReadWriteFlags;
 
 /// How a file is opened.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -129,6 +131,16 @@ pub trait DiskFile: Send + Sync + Debug {
     fn set_len(&self, len: u64) -> io::Result<()>;
     /// The size in bytes.
     fn len(&self) -> io::Result<u64>;
+    /// Whether the byte can be read without waiting for the disk; where nobody can tell, yes.
+    fn is_cached(&self, _position: u64) -> bool {
+        true
+    }
+    /// Has a range read into the operating system's memory, and waits for it.
+    fn read_ahead(&self, _position: u64, _len: u64) -> io::Result<()> {
+        Ok(())
+    }
+    /// Says that a range will not be read again soon, so that it does not push out what will.
+    fn forget(&self, _position: u64, _len: u64) {}
     /// The descriptor for `sendfile`, where there is one.
     fn as_fd(&self) -> Option<BorrowedFd<'_>>;
 
@@ -272,6 +284,32 @@ impl DiskFile for FsFile {
 
     fn len(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
+    }
+
+    fn is_cached(&self, position: u64) -> bool {
+        let mut byte = [0];
+        let read = rustix::io::preadv2(
+            &self.0,
+            &mut [IoSliceMut::new(&mut byte)],
+            position,
+            ReadWriteFlags::NOWAIT,
+        );
+        // A file system that knows no such reads says so with another error.
+        !matches!(read, Err(rustix::io::Errno::AGAIN))
+    }
+
+    fn read_ahead(&self, position: u64, len: u64) -> io::Result<()> {
+        let Some(len) = NonZeroU64::new(len) else { return Ok(()) };
+        fadvise(&self.0, position, Some(len), Advice::WillNeed)?;
+        // The advice returns at once; the pages come in order, and the last of them is waited for.
+        self.read_at(&mut [0], position + len.get() - 1).map(drop)
+    }
+
+    fn forget(&self, position: u64, len: u64) {
+        if let Some(len) = NonZeroU64::new(len) {
+            // Only advice: if it is not taken, nothing is wrong.
+            let _ = fadvise(&self.0, position, Some(len), Advice::DontNeed);
+        }
     }
 
     fn as_fd(&self) -> Option<BorrowedFd<'_>> {

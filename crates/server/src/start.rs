@@ -153,6 +153,9 @@ impl Server {
     }
 }
 
+/// Reads from the disk that a shard has under way at once.
+const COLD_READERS: usize = 8;
+
 /// Starts a thread for each core, and returns once the broker serves.
 fn run_shards(
     broker: &Arc<Broker>,
@@ -197,7 +200,10 @@ struct First {
 }
 
 fn run_shard(broker: Arc<Broker>, shard: Shard, first: Option<First>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    // Threads of a shard that wait for the disk in its place, for readers of what is not in memory.
+    runtime.enable_all().max_blocking_threads(COLD_READERS);
+    let runtime = match runtime.build() {
         Ok(runtime) => runtime,
         Err(error) => return broker.stop.ask(Some(format!("cannot start an event loop: {error}"))),
     };

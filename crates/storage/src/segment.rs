@@ -147,7 +147,8 @@ impl Segment {
         Ok(entry.map_or(0, |entry| OffsetEntry::decode(&entry).position as u64))
     }
 
-    /// The end of the last whole batch that ends at or before `limit`, hopping from `start` on.
+    /// The end of the last whole batch that ends at or before `limit`, hopping from `start` on. Headers that
+    /// are not in memory are not waited for where the index knows a boundary not far before the limit.
     pub(crate) fn boundary_before(
         &self,
         home: &Home,
@@ -159,9 +160,10 @@ impl Segment {
         let (_, entry) = self
             .offsets
             .last_before(at, guess, |entry| OffsetEntry::decode(entry).position as u64 <= limit)?;
-        let mut end = start;
-        if let Some(entry) = entry {
-            end = end.max(OffsetEntry::decode(&entry).position as u64);
+        let indexed = entry.map_or(0, |entry| OffsetEntry::decode(&entry).position as u64);
+        let mut end = start.max(indexed);
+        if end > start && !self.file(home)?.is_cached(end) {
+            return Ok(end);
         }
         let mut hops = self.hops(home, end)?;
         while end < limit {

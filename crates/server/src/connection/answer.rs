@@ -12,6 +12,8 @@ use tokio::net::TcpStream;
 
 /// Most bytes that one `sendfile` moves, so that one reader cannot hold the thread.
 const SENDFILE_LEN_MAX: u64 = 512 * 1024;
+/// How far behind a reader of what is not in memory its pages are given up: others may follow closely.
+const FORGOTTEN_BEHIND: u64 = 8 * 1024 * 1024;
 /// Most slices of one `writev`.
 const SLICES_MAX: usize = 32;
 /// Bytes that a range is read in where the file has no descriptor to send from.
@@ -103,6 +105,7 @@ impl Outbox {
 
     /// Writes a part of it, waiting for the client to take it.
     pub(crate) async fn write_some(&mut self, stream: &TcpStream) -> io::Result<()> {
+        self.warm_front().await?;
         loop {
             match self.try_write_some(stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -111,6 +114,24 @@ impl Outbox {
                 other => return other,
             }
         }
+    }
+
+    /// A range that is not in memory is read ahead by another thread: this one has other clients to serve.
+    /// What such a reader has left behind is forgotten, so that it does not push out what others read.
+    async fn warm_front(&mut self) -> io::Result<()> {
+        let Some(Piece::File { file, position, len }) = self.pieces.front() else { return Ok(()) };
+        let (position, len) = (*position, (*len).min(SENDFILE_LEN_MAX));
+        if len == 0 || file.is_cached(position + len - 1) {
+            return Ok(());
+        }
+        let file = Arc::clone(file);
+        let warm = tokio::task::spawn_blocking(move || {
+            if let Some(behind) = position.checked_sub(FORGOTTEN_BEHIND) {
+                file.forget(behind.saturating_sub(SENDFILE_LEN_MAX), SENDFILE_LEN_MAX);
+            }
+            file.read_ahead(position, len)
+        });
+        warm.await.map_err(io::Error::other)?
     }
 
     fn try_write_some(&mut self, stream: &TcpStream) -> io::Result<()> {
@@ -139,7 +160,14 @@ impl Outbox {
             })
             .take(SLICES_MAX)
             .collect();
-        let mut written = stream.try_write_vectored(&slices)?;
+        let mut written = match (&slices[..], self.pieces.get(1)) {
+            // The head of an answer waits in the socket for the records that follow it.
+            ([head], Some(Piece::File { .. })) => stream.try_io(Interest::WRITABLE, || {
+                let flags = SendFlags::NOSIGNAL | SendFlags::MORE;
+                Ok(rustix::net::send(stream, head, flags)?)
+            })?,
+            _ => stream.try_write_vectored(&slices)?,
+        };
         while let Some(Piece::Bytes(bytes)) = self.pieces.front_mut() {
             if written < bytes.len() {
                 bytes.advance(written);
