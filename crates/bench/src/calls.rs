@@ -20,8 +20,18 @@ const TOPIC: &str = "calls";
 const SUMMARY_WITHIN: Duration = Duration::from_secs(10);
 const PAGE_CACHE: [(&str, &str); 1] = [("flush.messages", "9223372036854775807")];
 /// What a request may need. A send beside `sendfile` carries the head of an answer.
-const COUNTED: [&str; 8] =
-    ["recvfrom", "sendto", "writev", "pwritev", "pwrite64", "sendfile", "epoll_wait", "futex"];
+const COUNTED: [&str; 10] = [
+    "recvfrom",
+    "sendto",
+    "writev",
+    "pwritev",
+    "pwrite64",
+    "pread64",
+    "preadv2",
+    "sendfile",
+    "epoll_wait",
+    "futex",
+];
 
 /// Small produces, large produces, large fetches; each load on a broker of its own.
 pub(crate) fn measure(bench: &Bench, part: &mut Part) -> Outcome<()> {

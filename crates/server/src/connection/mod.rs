@@ -147,9 +147,11 @@ impl Connection {
     pub(crate) async fn run(mut self) -> Result<(), Ended> {
         let peer = Arc::clone(&self.peer);
         let mut serving = pin!(self.serve());
+        let mut is_known = false;
         poll_fn(|context| {
-            if peer.waker.lock().is_none() {
+            if !is_known {
                 *peer.waker.lock() = Some(context.waker().clone());
+                is_known = true;
             }
             if peer.is_cut.load(Ordering::Acquire) {
                 return Poll::Ready(Ok(()));

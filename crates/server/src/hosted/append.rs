@@ -46,15 +46,20 @@ impl HostedPartition {
         records: &[u8],
         append: &Appending<'_>,
     ) -> Result<Appended, AppendRefused> {
-        // Validation may decompress: it runs before the partition is locked, under the rules that
-        // hold now.
+        // Validation may decompress: it runs without the lock, under the rules that hold now.
         let rules = {
-            let state = self.serving()?;
-            state.partition.check_append(append.acks).map_err(refused)?;
+            let settings = self.settings.read();
             let is_zstd_allowed = append.is_zstd_allowed;
-            BatchRules { is_zstd_allowed, ..state.settings.log.batch_rules(append.now_ms) }
+            BatchRules { is_zstd_allowed, ..settings.log.batch_rules(append.now_ms) }
         };
-        let batch = ValidBatch::validate(records, &rules).map_err(invalid)?;
+        let batch = match ValidBatch::validate(records, &rules) {
+            Ok(batch) => batch,
+            Err(error) => {
+                // Who asks the wrong broker is told that first.
+                self.serving()?.partition.check_append(append.acks).map_err(refused)?;
+                return Err(invalid(error));
+            }
+        };
         self.append_valid(batch, append)
     }
 
@@ -146,7 +151,7 @@ impl State {
         match self.partition.durability() {
             _ if unflushed == 0 => Next::Nothing,
             Durability::Fsync => Next::Flush,
-            Durability::PageCache if unflushed >= self.settings.log.flush_messages => Next::Flush,
+            Durability::PageCache if unflushed >= self.log.config().flush_messages => Next::Flush,
             Durability::PageCache if self.unflushed_since_ms.is_none() => {
                 self.unflushed_since_ms = Some(append.now_ms);
                 Next::FlushInTime

@@ -60,7 +60,7 @@ impl HostedPartition {
     /// `flush.ms`. Answers when to look again.
     pub(crate) fn flush_if_due(self: &Arc<Self>, now_ms: i64) -> Option<i64> {
         let state = self.state.lock();
-        let due_ms = state.unflushed_since_ms?.saturating_add(state.settings.log.flush_ms);
+        let due_ms = state.unflushed_since_ms?.saturating_add(state.log.config().flush_ms);
         drop(state);
         if due_ms > now_ms {
             return Some(due_ms);

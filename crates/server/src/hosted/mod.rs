@@ -44,6 +44,8 @@ pub(crate) struct HostedPartition {
     pub(crate) index: i32,
     pub(crate) topic_id: TopicId,
     directory: RwLock<Arc<DataDirectory>>,
+    /// What validation needs before the partition is locked; the log has its own part of them.
+    settings: RwLock<Arc<TopicSettings>>,
     /// Whether the flusher knows that there is something to flush.
     is_queued: AtomicBool,
     /// Told when a flush has ended, for who must not run beside one.
@@ -70,7 +72,6 @@ pub(crate) struct Hosting {
 struct State {
     log: Log,
     partition: Partition,
-    settings: Arc<TopicSettings>,
     produce_waits: Vec<ProduceWait>,
     fetch_waits: Vec<Arc<ParkedFetch>>,
     /// Those of them that see only what is committed: the end of a transaction shows them much at once.
@@ -103,7 +104,6 @@ impl HostedPartition {
         let state = State {
             log,
             partition,
-            settings,
             produce_waits: Vec::new(),
             fetch_waits: Vec::new(),
             committed_waits: Vec::new(),
@@ -122,6 +122,7 @@ impl HostedPartition {
             index,
             topic_id,
             directory: RwLock::new(directory),
+            settings: RwLock::new(settings),
             is_queued: AtomicBool::new(false),
             flush_ended: Condvar::new(),
             rewriting: Mutex::default(),
@@ -157,7 +158,7 @@ impl HostedPartition {
         state.log.set_config(Arc::clone(&settings.log));
         let effects =
             state.partition.on_settings(settings.durability, settings.min_insync_replicas);
-        state.settings = settings;
+        *self.settings.write() = settings;
         state.perform(effects);
         let is_dirty = state.log.flushed_offset() < state.log.log_end_offset();
         drop(state);
@@ -197,7 +198,7 @@ impl HostedPartition {
 
     /// `file.delete.delay.ms`.
     pub(crate) fn file_delete_delay_ms(&self) -> i64 {
-        self.state.lock().settings.log.file_delete_delay_ms
+        self.settings.read().log.file_delete_delay_ms
     }
 
     /// Runs `work` on the log, for what neither appends nor fetches.
