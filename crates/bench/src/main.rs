@@ -8,7 +8,9 @@
 mod apache;
 mod broker;
 mod ceiling;
+mod downloads;
 mod figures;
+mod generators;
 mod load;
 mod machine;
 mod options;
@@ -45,6 +47,7 @@ const PARTS: &[(&str, &str, Measure)] = &[
     ("large", "Much data", throughput::large),
     ("small", "Small requests", throughput::small),
     ("durable", "Small requests, on disk before the answer", throughput::durable),
+    ("generators", "Driven by others' clients", generators::measure),
 ];
 
 fn main() -> ExitCode {
@@ -69,7 +72,8 @@ fn main() -> ExitCode {
 
 fn measure(options: &options::Options) -> Outcome<()> {
     let jars = if options.is_alone { None } else { Some(apache::jars(&options.root)?) };
-    let bench = Bench { kalda: Kalda { binary: options.binary.clone() }, jars, scale: options.scale };
+    let bench =
+        Bench { kalda: Kalda { binary: options.binary.clone() }, jars, scale: options.scale };
     println!("{}", figures::machine()?);
     machine::touch_memory(options.scale.touched_bytes)?;
     let mut parts = Vec::new();
