@@ -65,7 +65,7 @@ pub(crate) fn measure(bench: &Bench, part: &mut Part) -> Outcome<()> {
     match librdkafka::fetch() {
         Ok(generator) => {
             run(bench, part, &subjects, &generator, 1000, bytes)?;
-            run(bench, part, &subjects, &generator, 100, bytes / 4)?;
+            run(bench, part, &subjects, &generator, 100, bytes / 2)?;
         }
         Err(error) => part.note(format!("{} could not be had: {error}", librdkafka::NAME)),
     }

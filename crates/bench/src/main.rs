@@ -14,6 +14,7 @@ mod generators;
 mod load;
 mod machine;
 mod options;
+mod peers;
 mod report;
 mod rounds;
 mod subjects;
@@ -48,6 +49,7 @@ const PARTS: &[(&str, &str, Measure)] = &[
     ("small", "Small requests", throughput::small),
     ("durable", "Small requests, on disk before the answer", throughput::durable),
     ("generators", "Driven by others' clients", generators::measure),
+    ("peers", "Other systems", peers::measure),
 ];
 
 fn main() -> ExitCode {

@@ -41,6 +41,8 @@ pub(crate) struct Scale {
     pub(crate) requests: u64,
     /// The same, each on disk before its answer.
     pub(crate) durable_requests: u64,
+    /// Whether a peer may be built for a quarter of an hour, once.
+    pub(crate) has_time_to_build: bool,
 }
 
 const FULL: Scale = Scale {
@@ -49,6 +51,7 @@ const FULL: Scale = Scale {
     load_bytes: 1 << 30,
     requests: 400_000,
     durable_requests: 40_000,
+    has_time_to_build: true,
 };
 
 const QUICK: Scale = Scale {
@@ -57,6 +60,7 @@ const QUICK: Scale = Scale {
     load_bytes: 256 << 20,
     requests: 60_000,
     durable_requests: 6_000,
+    has_time_to_build: false,
 };
 
 /// What can be asked for.

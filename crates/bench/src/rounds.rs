@@ -26,7 +26,7 @@ pub(crate) struct Rounds {
 impl Rounds {
     /// Runs the work, A B C and then C B A: whatever drifts, drifts for all. Answers, for each subject, the
     /// samples of each figure. Rounds in which some control drifted are left out, and the part says so.
-    pub(crate) fn run<S>(
+    pub(crate) fn run<S: ?Sized>(
         self,
         part: &mut Part,
         subjects: &[&S],

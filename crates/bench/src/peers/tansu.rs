@@ -1,0 +1,77 @@
+//! Tansu: a broker that speaks Kafka's protocol, from the crate registry, driven by the load that drives ours.
+//! Of what it can keep records in, SQLite needs no other server.
+
+use std::process::Command;
+
+use tempfile::TempDir;
+
+use super::{Done, Peer, fetch_batches, produce_batches};
+use crate::broker::{Broker, free_address};
+use crate::downloads::{is_complete, once, succeed};
+use crate::load::topics;
+use crate::report::Part;
+use crate::wire::Connection;
+use crate::{Bench, Outcome};
+
+/// Its name in a report.
+pub(super) const NAME: &str = "Tansu";
+const VERSION: &str = "0.6.0";
+/// Of the load of the others: it keeps every record as a row.
+const SHARE: u64 = 16;
+
+struct Tansu {
+    broker: Broker,
+    _directory: TempDir,
+}
+
+/// Builds it unless it is there, and starts it.
+pub(super) fn start(bench: &Bench, part: &mut Part) -> Outcome<Box<dyn Peer>> {
+    let name = format!("tansu-{VERSION}");
+    if !bench.scale.has_time_to_build && !is_complete(&name)? {
+        return Err("its build takes a quarter of an hour; the full run does it".into());
+    }
+    let root = once(&name, |directory| {
+        let mut install = Command::new("cargo");
+        install.args(["install", "--locked", "--version", VERSION, "--root"]).arg(directory);
+        install.args(["--no-default-features", "--features", "libsql", "tansu"]);
+        let target = directory.join("target");
+        succeed(install.env("CARGO_TARGET_DIR", &target))?;
+        Ok(std::fs::remove_dir_all(target)?)
+    })?;
+    let (directory, address) = (tempfile::tempdir()?, free_address()?);
+    let mut command = Command::new(root.join("bin/tansu"));
+    let listener = format!("tcp://{address}");
+    command.args(["broker", "--storage-engine", "libsql://tansu.db"]);
+    command.args(["--listener-url", &listener, "--advertised-listener-url", &listener]);
+    let mut broker = Broker::spawn(command, address, directory.path())?;
+    broker.await_ready(|_, metadata| Ok(!metadata.brokers.is_empty()))?;
+    part.note(format!(
+        "{NAME} {VERSION}, which keeps records in SQLite (libsql; write-ahead log, synchronous=normal: committed \
+         to the page cache, synced when the log is folded in): the load of Kalda, a {SHARE}th of the bytes a \
+         round."
+    ));
+    Ok(Box::new(Tansu { broker, _directory: directory }))
+}
+
+impl Peer for Tansu {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn broker(&self) -> &Broker {
+        &self.broker
+    }
+
+    fn produce(&self, stream: &str, bytes: u64) -> Outcome<Done> {
+        topics::create_topic(&mut Connection::open(self.broker.address)?, stream, 1, &[])?;
+        produce_batches(&self.broker, stream, bytes / SHARE)
+    }
+
+    fn consume(&self, stream: &str, produced: &Done) -> Outcome<Done> {
+        fetch_batches(&self.broker, stream, produced)
+    }
+
+    fn delete(&self, stream: &str) -> Outcome<()> {
+        topics::delete_topic(&mut Connection::open(self.broker.address)?, stream)
+    }
+}
