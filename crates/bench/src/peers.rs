@@ -10,10 +10,11 @@ mod rabbitmq;
 mod tansu;
 
 use crate::broker::Broker;
+use crate::figures::Samples;
 use crate::load::{Run, large};
 use crate::report::{Part, Row};
 use crate::rounds::Measured;
-use crate::subjects::{Habit, Subject, Who};
+use crate::subjects::{Habit, KALDA, Subject, Who};
 use crate::{Bench, Outcome};
 
 const GIB: f64 = (1u64 << 30) as f64;
@@ -114,11 +115,9 @@ pub(crate) fn measure(bench: &Bench, part: &mut Part) -> Outcome<()> {
         part.note("The peers were left out, as was asked for.");
     }
     let idle = resident("resident MiB before the load", &peers)?;
-    let by_turns: Vec<&dyn Peer> = peers.iter().map(|peer| &**peer).collect();
-    let samples =
-        bench.scale.rounds.run(part, &by_turns, |peer, round| turn(peer, round, bytes))?;
+    let samples = rounds(bench, part, &mut peers)?;
     let of = |figure: usize| {
-        let values = by_turns.iter().zip(&samples);
+        let values = peers.iter().zip(&samples);
         values.map(|(peer, samples)| (peer.name(), samples[figure].clone())).collect()
     };
     part.row(Row::rate("in, records/s", of(0)));
@@ -140,15 +139,39 @@ fn attempt(peer: &dyn Peer) -> Outcome<()> {
     peer.delete("attempt")
 }
 
-fn turn(peer: &dyn Peer, round: usize, bytes: u64) -> Outcome<Measured> {
-    let stream = format!("stream-{round}");
-    let named = |error| format!("{}: {error}", peer.name());
+/// The samples of each figure, for each of `peers`. One that fails in some round is noted and leaves them, and
+/// the others start anew; if ours fails, all do.
+fn rounds(
+    bench: &Bench,
+    part: &mut Part,
+    peers: &mut Vec<Box<dyn Peer>>,
+) -> Outcome<Vec<Vec<Samples>>> {
+    let bytes = bench.scale.load_bytes;
+    loop {
+        let by_turns: Vec<&dyn Peer> = peers.iter().map(|peer| &**peer).collect();
+        let mut failed = KALDA;
+        let outcome = bench.scale.rounds.run(part, &by_turns, |peer, round| {
+            // Whoever was cut off has left its stream.
+            let stream = format!("stream-{}-{round}", by_turns.len());
+            turn(peer, &stream, bytes).inspect_err(|_| failed = peer.name())
+        });
+        match outcome {
+            Err(error) if failed != KALDA => {
+                part.note(format!("{failed} was not measured: it failed under load: {error}"));
+                peers.retain(|peer| peer.name() != failed);
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+fn turn(peer: &dyn Peer, stream: &str, bytes: u64) -> Outcome<Measured> {
     let before = peer.broker().cpu_seconds()?;
-    let produced = peer.produce(&stream, bytes).map_err(named)?;
+    let produced = peer.produce(stream, bytes)?;
     let between = peer.broker().cpu_seconds()?;
-    let consumed = peer.consume(&stream, &produced).map_err(named)?;
+    let consumed = peer.consume(stream, &produced)?;
     let after = peer.broker().cpu_seconds()?;
-    peer.delete(&stream).map_err(named)?;
+    peer.delete(stream)?;
     let [produce, consume] =
         [produced.figures(between - before), consumed.figures(after - between)];
     Ok(Measured { figures: [produce, consume].concat(), control: produce[2] + consume[2] })
