@@ -25,6 +25,10 @@ trait Peer {
     /// Its name in a report.
     fn name(&self) -> &'static str;
     fn broker(&self) -> &Broker;
+    /// Whether its load costs the generator enough to tell by it that the machine was disturbed.
+    fn has_control(&self) -> bool {
+        true
+    }
     /// Makes a stream of this name and appends records of [`RECORD_LEN`] until they are `bytes` or a little
     /// more, each acknowledged.
     fn produce(&self, stream: &str, bytes: u64) -> Outcome<Done>;
@@ -174,7 +178,8 @@ fn turn(peer: &dyn Peer, stream: &str, bytes: u64) -> Outcome<Measured> {
     peer.delete(stream)?;
     let [produce, consume] =
         [produced.figures(between - before), consumed.figures(after - between)];
-    Ok(Measured { figures: [produce, consume].concat(), control: produce[2] + consume[2] })
+    let control = if peer.has_control() { produce[2] + consume[2] } else { 0.0 };
+    Ok(Measured { figures: [produce, consume].concat(), control })
 }
 
 fn resident(figure: &str, peers: &[Box<dyn Peer>]) -> Outcome<Row> {

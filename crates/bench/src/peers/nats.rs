@@ -65,7 +65,7 @@ pub(super) fn start(_: &Bench, part: &mut Part) -> Outcome<Box<dyn Peer>> {
     part.note(format!(
         "{NAME} {VERSION}: a stream with file storage and one replica, acknowledged from the page cache (synced \
          every 2 minutes, its default); every message is published and acknowledged by itself, {UNDER_WAY} under \
-         way, and read by pulls of {PULL} without acknowledgement. Driven by its text protocol."
+         way, and read by pulls of {PULL} without acknowledgement. Driven by its text protocol; its batched publishing is not used."
     ));
     Ok(Box::new(Nats { broker, _directory: directory }))
 }

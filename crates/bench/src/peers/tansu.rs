@@ -51,7 +51,7 @@ pub(super) fn start(bench: &Bench, part: &mut Part) -> Outcome<Box<dyn Peer>> {
     part.note(format!(
         "{NAME} {VERSION}, which keeps records in SQLite (libsql; write-ahead log, synchronous=normal: committed \
          to the page cache, synced when the log is folded in): the load of Kalda, a {SHARE}th of the bytes a \
-         round."
+         round, which is too little for a control."
     ));
     Ok(Box::new(Tansu { broker, _directory: directory }))
 }
@@ -63,6 +63,10 @@ impl Peer for Tansu {
 
     fn broker(&self) -> &Broker {
         &self.broker
+    }
+
+    fn has_control(&self) -> bool {
+        false
     }
 
     fn produce(&self, stream: &str, bytes: u64) -> Outcome<Done> {
