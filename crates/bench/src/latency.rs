@@ -6,8 +6,6 @@ use crate::rounds::{Measured, of_figure};
 use crate::subjects::{Habit, KAFKA, Subject};
 use crate::{Bench, Outcome, idle};
 
-/// Records a second.
-const RATES: [u32; 3] = [100, 1_000, 10_000];
 /// The rate that the goal is for.
 const GOAL_RATE: u32 = 10_000;
 
@@ -27,7 +25,7 @@ pub(crate) fn measure(bench: &Bench, part: &mut Part) -> Outcome<()> {
         .collect::<Outcome<_>>()?;
     let subjects: Vec<&Subject> = subjects.iter().collect();
     for habit in [Habit::PageCache, Habit::Fsync] {
-        for rate in RATES {
+        for &rate in bench.scale.rates {
             let pace = paced::Pace { rate, ..pace };
             let samples = bench.scale.paced_rounds.run(part, &subjects, |subject, round| {
                 let topic = format!("paced-{habit:?}-{rate}-{round}");

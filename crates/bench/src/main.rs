@@ -10,12 +10,15 @@ mod broker;
 mod calls;
 mod ceiling;
 mod coordinators;
+mod downloads;
 mod figures;
+mod generators;
 mod idle;
 mod latency;
 mod load;
 mod machine;
 mod options;
+mod peers;
 mod plot;
 mod recovery;
 mod report;
@@ -62,6 +65,8 @@ const PARTS: &[(&str, &str, Measure)] = &[
     ("calls", "System calls", calls::measure),
     ("coordinators", "Coordinators", coordinators::measure),
     ("coordinator-load", "Load of a coordinator", coordinators::measure_load),
+    ("generators", "Driven by others' clients", generators::measure),
+    ("peers", "Other systems", peers::measure),
 ];
 
 fn main() -> ExitCode {

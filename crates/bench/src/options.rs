@@ -76,12 +76,16 @@ pub(crate) struct Scale {
     /// How long a fixed rate is kept; the rate is set by the part.
     pub(crate) pace: Pace,
     pub(crate) paced_rounds: Rounds,
+    /// Records a second.
+    pub(crate) rates: &'static [u32],
     /// Bytes in the logs of a broker that is killed, and how often it is.
     pub(crate) recovered_bytes: u64,
     pub(crate) kills: usize,
     /// Bytes that a reader lags behind by.
     pub(crate) lag_bytes: u64,
     pub(crate) coordinators: coordinators::Scale,
+    /// Whether there are two minutes, and none to build a peer in.
+    pub(crate) is_quick: bool,
 }
 
 const FULL: Scale = Scale {
@@ -89,43 +93,51 @@ const FULL: Scale = Scale {
     touched_bytes: 6 << 30,
     load_bytes: 1 << 30,
     requests: 400_000,
-    durable_requests: 40_000,
+    durable_requests: 15_000,
     starts: 10,
     idle: Duration::from_secs(10),
     partitions: 10_000,
     connections: 9_500,
-    pace: Pace { rate: 0, time: Duration::from_secs(8), warm_up: Duration::from_secs(3) },
-    paced_rounds: Rounds { warm_up: 1, counted: 3 },
+    pace: Pace { rate: 0, time: Duration::from_secs(6), warm_up: Duration::from_secs(2) },
+    paced_rounds: Rounds { warm_up: 0, counted: 3 },
+    rates: &[100, 1_000, 10_000],
     recovered_bytes: 10 << 30,
     kills: 3,
     lag_bytes: 2 << 30,
     coordinators: coordinators::Scale { transactions: 1_000, commits: 50_000, reloaded: 1_000_000 },
+    is_quick: false,
 };
 
 const QUICK: Scale = Scale {
-    rounds: Rounds { warm_up: 1, counted: 3 },
+    rounds: Rounds { warm_up: 1, counted: 2 },
     touched_bytes: 1 << 30,
     load_bytes: 256 << 20,
-    requests: 60_000,
-    durable_requests: 6_000,
-    starts: 3,
+    requests: 50_000,
+    durable_requests: 1_500,
+    starts: 2,
     idle: Duration::from_secs(1),
     partitions: 1_000,
     connections: 1_000,
     pace: Pace { rate: 0, time: Duration::from_secs(2), warm_up: Duration::from_millis(500) },
     paced_rounds: Rounds { warm_up: 0, counted: 1 },
-    recovered_bytes: 1 << 30,
+    rates: &[10_000],
+    recovered_bytes: 512 << 20,
     kills: 1,
     lag_bytes: 256 << 20,
     coordinators: coordinators::Scale { transactions: 200, commits: 10_000, reloaded: 100_000 },
+    is_quick: true,
 };
+
+/// What the quick scale measures when nothing is named.
+const QUICK_PARTS: [&str; 7] =
+    ["machine", "start", "large", "small", "durable", "latency", "recovery"];
 
 /// What can be asked for.
 pub(crate) fn usage() -> String {
     let parts: Vec<&str> = PARTS.iter().map(|(name, ..)| *name).collect();
     format!(
         "usage: cargo xtask bench [--quick] [--alone] [--only PART,...] [--binary PATH] [--report DIR]\n\n  \
-         --quick        some minutes: smaller loads, fewer rounds\n  \
+         --quick        two minutes: smaller loads, fewer rounds, the parts that matter most\n  \
          --alone        without Apache Kafka and the other peers\n  \
          --only PART    of {}\n  \
          --binary PATH  another binary than target/release/kalda\n  \
@@ -192,6 +204,9 @@ pub(crate) fn parse(arguments: &[String]) -> Result<Command, String> {
             "--only" => options.only.extend(value()?.split(',').map(str::to_owned)),
             unknown => return Err(format!("bench takes no {unknown}")),
         }
+    }
+    if options.only.is_empty() && options.scale.is_quick {
+        options.only = QUICK_PARTS.map(str::to_owned).to_vec();
     }
     let unknown = options.only.iter().find(|only| PARTS.iter().all(|(name, ..)| name != only));
     match unknown {

@@ -26,11 +26,11 @@ pub(crate) struct Rounds {
 impl Rounds {
     /// Runs the work, A B C and then C B A: whatever drifts, drifts for all. Answers, for each subject, the
     /// samples of each figure. Rounds in which some control drifted are left out, and the part says so.
-    pub(crate) fn run(
+    pub(crate) fn run<S: ?Sized>(
         self,
         part: &mut Part,
-        subjects: &[&Subject],
-        mut work: impl FnMut(&Subject, usize) -> Outcome<Measured>,
+        subjects: &[&S],
+        mut work: impl FnMut(&S, usize) -> Outcome<Measured>,
     ) -> Outcome<Vec<Vec<Samples>>> {
         let mut kept: Vec<Vec<Measured>> = Vec::new();
         for round in 0..self.warm_up + 2 * self.counted {

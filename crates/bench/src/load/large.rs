@@ -11,8 +11,8 @@ use crate::wire::Connection;
 /// `max.in.flight.requests.per.connection`.
 const IN_FLIGHT: usize = 5;
 /// 1 KiB each with its framing, together just below 64 KiB.
-const RECORDS: usize = 63;
-const RECORD_LEN: usize = 1024;
+pub(crate) const RECORDS: usize = 63;
+pub(crate) const RECORD_LEN: usize = 1024;
 /// `max.partition.fetch.bytes`.
 pub(crate) const FETCH_LEN: i32 = 1024 * 1024;
 const WAIT_MS: i32 = 30_000;
