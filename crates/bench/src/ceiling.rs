@@ -207,7 +207,8 @@ async fn fetch(frame: &[u8], log: &RefCell<Log>, stream: &TcpStream) -> io::Resu
     while position < end {
         stream.writable().await?;
         let sent = stream.try_io(Interest::WRITABLE, || {
-            let len = usize::try_from(end - position).map_or(SEND_LEN_MAX, |len| len.min(SEND_LEN_MAX));
+            let len =
+                usize::try_from(end - position).map_or(SEND_LEN_MAX, |len| len.min(SEND_LEN_MAX));
             Ok(rustix::fs::sendfile(stream, &file, Some(&mut position), len)?)
         });
         match sent {

@@ -102,7 +102,12 @@ pub(crate) fn await_produced(connection: &mut Connection) -> Outcome<()> {
 }
 
 /// A fetch of partition 0, as it goes over the wire.
-pub(crate) fn fetch_frame(topic: &str, fetch_offset: i64, len_max: i32, wait_ms: i32) -> Outcome<Bytes> {
+pub(crate) fn fetch_frame(
+    topic: &str,
+    fetch_offset: i64,
+    len_max: i32,
+    wait_ms: i32,
+) -> Outcome<Bytes> {
     let partition = FetchPartition {
         partition: 0,
         fetch_offset,

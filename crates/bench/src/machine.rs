@@ -53,8 +53,7 @@ pub(crate) fn measure(bench: &Bench, part: &mut Part) -> Outcome<()> {
         let (send, send_cpu) = timed(bytes, || loopback_from(&file, bytes))?;
         let (crc, _) = timed(bytes, || crc(bytes))?;
         let syncs = syncs(directory.path())?;
-        let found =
-            [loopback, loopback_cpu, append, append_cpu, syncs, send, send_cpu, crc];
+        let found = [loopback, loopback_cpu, append, append_cpu, syncs, send, send_cpu, crc];
         if round > 0 {
             rows.iter_mut().zip(found).for_each(|((_, samples, _), found)| samples.push(found));
         }

@@ -188,7 +188,8 @@ mod tests {
 
     #[test]
     fn a_goal_is_judged_by_the_median_of_the_ratios() {
-        let values = vec![("Kalda", samples(&[1.0, 2.0, 1.0])), ("Other", samples(&[4.0, 4.0, 8.0]))];
+        let values =
+            vec![("Kalda", samples(&[1.0, 2.0, 1.0])), ("Other", samples(&[4.0, 4.0, 8.0]))];
         let row = Row::cost("cost", values.clone()).goal("Other", 0.25).goal("Nobody", 1.0);
         assert_eq!(row.ratios()[0].1.to_string(), "0.25 [0.12..0.50]");
         let reached: Vec<_> = row.reached().into_iter().map(|(_, reached)| reached).collect();

@@ -1,6 +1,6 @@
 //! One thread with one event loop: it owns the connections that it was given.
 //!
-//! There is one shard for each core. A connection never moves, and what it waits for elsewhere
+//! There is about one shard for each core. A connection never moves, and what it waits for elsewhere
 //! (another shard's append, a flusher) wakes it through its own loop.
 
 use std::cell::RefCell;

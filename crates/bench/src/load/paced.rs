@@ -94,7 +94,12 @@ pub(crate) fn run(address: SocketAddr, topic: &str, pace: Pace) -> Outcome<Run> 
 }
 
 /// Offsets count the records in the order in which they were due, so the offset tells when one was.
-fn consume(mut connection: Connection, topic: &str, begun: Instant, pace: Pace) -> Outcome<Vec<f64>> {
+fn consume(
+    mut connection: Connection,
+    topic: &str,
+    begun: Instant,
+    pace: Pace,
+) -> Outcome<Vec<f64>> {
     let mut latencies_ms = Vec::new();
     let mut answer = Vec::new();
     let mut offset = 0;

@@ -24,10 +24,8 @@ pub(crate) fn produce(
     let batch = batch(1, RECORD_LEN)?;
     let size = batch.len() as u64;
     let each = requests.div_ceil(connections as u64);
-    let frames: Vec<Bytes> = topics
-        .iter()
-        .map(|topic| produce_frame(topic, batch.clone()))
-        .collect::<Outcome<_>>()?;
+    let frames: Vec<Bytes> =
+        topics.iter().map(|topic| produce_frame(topic, batch.clone())).collect::<Outcome<_>>()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let tasks = tokio::task::LocalSet::new();
     let run = tasks.block_on(&runtime, async {
@@ -45,7 +43,8 @@ pub(crate) fn produce(
             .collect();
         let mut latencies_ms = Vec::new();
         for client in clients {
-            latencies_ms.extend(client.await?.map_err(|error| format!("a small produce: {error}"))?);
+            latencies_ms
+                .extend(client.await?.map_err(|error| format!("a small produce: {error}"))?);
         }
         let requests = each * connections as u64;
         Ok::<_, Box<dyn std::error::Error>>(Run {

@@ -112,4 +112,3 @@ pub(crate) fn delete_topic(connection: &mut Connection, name: &str) -> Outcome<(
         false => Err(format!("{name} was not deleted: {answer:?}").into()),
     }
 }
-

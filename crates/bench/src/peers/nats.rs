@@ -22,7 +22,7 @@ use crate::{Bench, Outcome};
 pub(super) const NAME: &str = "NATS JetStream";
 const MODULE: &str = "github.com/nats-io/nats-server/v2";
 const VERSION: &str = "v2.15.2";
-/// Messages that are not acknowledged yet, as `nats bench` has it.
+/// Messages that are not acknowledged yet.
 const UNDER_WAY: u64 = 500;
 /// Messages of one write to the socket.
 const TOGETHER: u64 = 50;

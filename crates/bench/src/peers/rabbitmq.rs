@@ -46,9 +46,9 @@ const PACKAGES: &[&str] = &[
 ];
 const ERLANG: &str = "usr/lib/erlang";
 const SERVER: &str = "usr/lib/rabbitmq/lib/rabbitmq_server-3.10.8/sbin/rabbitmq-server";
-/// Messages of one publish, as `stream-perf-test` has it.
+/// Messages of one publish.
 const TOGETHER: u64 = 100;
-/// Messages that are not confirmed yet, as `stream-perf-test` has it.
+/// Messages that are not confirmed yet.
 const UNDER_WAY: u64 = 10_000;
 /// Chunks that a consumer is sent before it asks for more.
 const CREDIT: u16 = 10;
