@@ -23,6 +23,7 @@ mod plot;
 mod recovery;
 mod report;
 mod rounds;
+mod sessions;
 mod subjects;
 mod throughput;
 mod wire;
@@ -59,6 +60,7 @@ const PARTS: &[(&str, &str, Measure)] = &[
     ("large", "Much data", throughput::large),
     ("small", "Small requests", throughput::small),
     ("durable", "Small requests, on disk before the answer", throughput::durable),
+    ("sessions", "Many partitions, little traffic", sessions::measure),
     ("latency", "Latency at fixed rates", latency::measure),
     ("recovery", "After a kill", recovery::after_kill),
     ("lagging", "Readers that lag behind", recovery::lagging),

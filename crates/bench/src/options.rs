@@ -67,6 +67,8 @@ pub(crate) struct Scale {
     pub(crate) requests: u64,
     /// The same, each on disk before its answer.
     pub(crate) durable_requests: u64,
+    /// Fetches of a session of many partitions.
+    pub(crate) session_fetches: u32,
     pub(crate) starts: usize,
     /// How long a broker is watched while nobody asks for anything.
     pub(crate) idle: Duration,
@@ -94,6 +96,7 @@ const FULL: Scale = Scale {
     load_bytes: 1 << 30,
     requests: 400_000,
     durable_requests: 15_000,
+    session_fetches: 3_000,
     starts: 10,
     idle: Duration::from_secs(10),
     partitions: 10_000,
@@ -114,6 +117,7 @@ const QUICK: Scale = Scale {
     load_bytes: 256 << 20,
     requests: 50_000,
     durable_requests: 1_500,
+    session_fetches: 500,
     starts: 2,
     idle: Duration::from_secs(1),
     partitions: 1_000,
