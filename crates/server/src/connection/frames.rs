@@ -22,8 +22,10 @@ const SCRATCH_LEN: usize = 256 * 1024;
 /// A frame that is not longer is carried until it is whole; a longer one is accounted for in full as soon
 /// as it has begun.
 const CARRIED_LEN_MAX: usize = 128 * 1024;
-/// Room for answers that are written while frames are served in place; it grows if they are longer.
+/// Room for answers that are written while frames are served in place.
 const ANSWERS_LEN: usize = 4 * 1024;
+/// It grows if they are longer, and is given back if they were longer than this.
+const ANSWERS_LEN_KEPT: usize = 256 * 1024;
 
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::new(Scratch {
@@ -150,6 +152,9 @@ impl Frames {
             let served = self.serve_in_place(received, answers, service)?;
             if !answers.is_empty() {
                 service.send(answers, stream)?;
+            }
+            if answers.capacity() > ANSWERS_LEN_KEPT {
+                *answers = BytesMut::with_capacity(ANSWERS_LEN);
             }
             self.carry(&received[served..])?;
             Poll::Ready(Ok(read))
