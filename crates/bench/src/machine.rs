@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Instant;
 
 use crc_fast::CrcAlgorithm::Crc32Iscsi;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::figures::Samples;
 use crate::load::own_cpu_seconds;
@@ -28,6 +29,12 @@ pub(crate) fn touch_memory(bytes: u64) -> Outcome<()> {
         file.write_all(&block)?;
     }
     Ok(())
+}
+
+/// Allows this process and those it starts as many open files as the machine lets it.
+pub(crate) fn allow_files() -> Outcome<()> {
+    let limit = getrlimit(Resource::Nofile);
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?)
 }
 
 /// Loopback, append, fdatasync, sendfile and CRC, each alone.

@@ -113,6 +113,7 @@ fn measure(options: &options::Options) -> Outcome<()> {
         Bench { kalda: Kalda { binary: options.binary.clone() }, jars, scale: options.scale };
     println!("{}", figures::machine()?);
     let begun = Instant::now();
+    machine::allow_files()?;
     machine::touch_memory(options.scale.touched_bytes)?;
     let mut parts = Vec::new();
     // A part that fails is told at once and at the end, and does not take the others with it.

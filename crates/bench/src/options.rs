@@ -73,7 +73,7 @@ pub(crate) struct Scale {
     /// How long a broker is watched while nobody asks for anything.
     pub(crate) idle: Duration,
     pub(crate) partitions: usize,
-    /// Connections that are held; twice as many descriptors must be allowed.
+    /// Connections that are held.
     pub(crate) connections: usize,
     /// How long a fixed rate is kept; the rate is set by the part.
     pub(crate) pace: Pace,
@@ -100,7 +100,7 @@ const FULL: Scale = Scale {
     starts: 10,
     idle: Duration::from_secs(10),
     partitions: 10_000,
-    connections: 9_500,
+    connections: 10_000,
     pace: Pace { rate: 0, time: Duration::from_secs(6), warm_up: Duration::from_secs(2) },
     paced_rounds: Rounds { warm_up: 0, counted: 3 },
     rates: &[100, 1_000, 10_000],
