@@ -5,6 +5,7 @@
 //! voters and observers can join. Nothing here interprets a metadata record.
 
 mod log;
+pub mod quorum;
 mod quorum_state;
 mod snapshot;
 
