@@ -98,7 +98,7 @@ impl Quorum {
         };
         let deadline = election.deadline;
         let is_candidate = matches!(self.role, Role::Candidate(_));
-        if !self.is_voter() {
+        if !self.may_stand() {
             self.give_up_election(at);
             return at.now;
         }

@@ -41,9 +41,12 @@ impl Quorum {
         wake_at.min(self.send(leader, request, at))
     }
 
-    /// Whether it may call an election; not while another log is put in the place of its own.
-    fn may_stand(&self) -> bool {
-        self.is_voter() && self.installing.is_none()
+    /// Whether it may call an election; not while another log is put in the place of its own. Who
+    /// was removed, and cannot tell whether that is committed, may still have to lead: perhaps the
+    /// record is nowhere else, and nobody whose log is shorter gets the vote of who has it.
+    pub(super) fn may_stand(&self) -> bool {
+        let was_voter = self.log.voters_at(self.high_watermark).contains(&self.local);
+        (self.is_voter() || was_voter) && self.installing.is_none()
     }
 
     /// Asks anyone, at a measured pace.

@@ -223,8 +223,9 @@ impl Quorum {
             return;
         }
         match response.body {
-            ResponseBody::Vote { granted } if !is_refused => {
-                self.on_vote_response(from, granted, at);
+            // A voter with another disk, who refuses to answer for the old one, is no vote either.
+            ResponseBody::Vote { granted } => {
+                self.on_vote_response(from, granted && !is_refused, at);
             }
             ResponseBody::Fetch(fetch) if !is_refused => self.on_fetch_response(from, fetch, at),
             ResponseBody::FetchSnapshot(piece) if !is_refused => {

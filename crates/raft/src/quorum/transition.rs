@@ -18,15 +18,15 @@ impl Quorum {
     pub(super) fn resume(&mut self, at: Moment<'_>) {
         let is_own = self.election.leader == Some(self.local.id);
         match self.election.leader {
-            Some(_) if is_own && self.is_voter() => {
+            Some(_) if is_own => {
                 self.role = Role::Resigned {
                     deadline: at.now + self.settings.random_election_ms(at.rng),
                     unacked: BTreeSet::new(),
                     successors: Vec::new(),
                 };
             }
-            Some(leader) if !is_own => self.follow(leader, at),
-            _ => {}
+            Some(leader) => self.follow(leader, at),
+            None => {}
         }
         if self.is_only_voter() {
             self.become_prospective(at);

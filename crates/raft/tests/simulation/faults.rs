@@ -61,7 +61,13 @@ impl World {
             14 => self.crash_many(),
             15..=16 => self.take_snapshot(index),
             17 => self.resign(index),
-            18..=19 => self.add_voter(index),
+            18..=19 => {
+                let outside: Vec<_> =
+                    (0..self.nodes.len()).filter(|other| !self.is_voter(*other)).collect();
+                if let Some(index) = outside.get(self.chance.index(outside.len().max(1))) {
+                    self.add_voter(*index);
+                }
+            }
             20 => self.remove_voter(index),
             21 => self.update_voter(index),
             22 => self.wipe_at_random(index),
@@ -218,7 +224,8 @@ impl World {
         self.crash_for_a_while(index);
         let formatted = self.nodes[index].disk.formatted.clone();
         let directory = self.next_directory();
-        self.nodes[index].disk = Disk::new(directory, formatted);
+        let new = Disk::new(directory, formatted);
+        self.lost_disk = Some(std::mem::replace(&mut self.nodes[index].disk, new));
         self.start(index);
     }
 

@@ -70,6 +70,8 @@ pub(crate) struct World {
     pub(crate) kraft_version: i16,
     /// The voter whose disk was wiped, by its old name.
     pub(crate) wiped: Option<ReplicaKey>,
+    /// What that disk held. What it acknowledged before was there.
+    pub(crate) lost_disk: Option<Disk>,
     queue: BTreeMap<(i64, u64), (usize, u64, Event)>,
     queued: u64,
     requests: u64,
@@ -111,6 +113,7 @@ impl World {
             oracle: Oracle::default(),
             kraft_version,
             wiped: None,
+            lost_disk: None,
             queue: BTreeMap::new(),
             queued: 0,
             requests: 0,
@@ -360,7 +363,10 @@ impl World {
         let have = (0..self.nodes.len()).filter(|other| {
             voters.contains(&self.key(*other)) && self.nodes[*other].disk.has_durably(batch)
         });
-        assert!(have.count() >= voters.majority(), "committed at {end} without a majority");
+        let lost = self.wiped.zip(self.lost_disk.as_ref());
+        let had = lost.is_some_and(|(key, disk)| voters.contains(&key) && disk.has_durably(batch));
+        let count = have.count() + usize::from(had);
+        assert!(count >= voters.majority(), "committed at {end} without a majority");
     }
 
     /// After every step of a node.
