@@ -1,5 +1,7 @@
 //! Bugs that other quorums had, each with a test of its name. `docs/reliability.md` lists them.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod bugs {
     pub(crate) mod one;
 }
@@ -63,7 +65,8 @@ fn begin(leader: i32, to: i32, epoch: i32) -> Request {
 
 #[test]
 fn kafka_17067_and_17333_from_every_role_a_newer_epoch_is_taken() {
-    let roles: [(&str, fn(&mut One)); 6] = [
+    type Prepare = fn(&mut One);
+    let roles: [(&str, Prepare); 6] = [
         ("unattached", |_| {}),
         ("prospective", |one| one.wait_for_election()),
         ("candidate", |one| {

@@ -45,8 +45,8 @@ impl Quorum {
     /// was removed, and cannot tell whether that is committed, may still have to lead: perhaps the
     /// record is nowhere else, and nobody whose log is shorter gets the vote of who has it.
     pub(super) fn may_stand(&self) -> bool {
-        let was_voter = self.log.voters_at(self.high_watermark).contains(&self.local);
-        (self.is_voter() || was_voter) && self.installing.is_none()
+        let mut sets = self.log.voters_since(self.high_watermark);
+        self.installing.is_none() && sets.any(|voters| voters.contains(&self.local))
     }
 
     /// Asks anyone, at a measured pace.

@@ -125,6 +125,11 @@ impl LogView {
         &self.voters[self.voters_index(offset)].voters
     }
 
+    /// The voters as of `offset`, and every set that the log names after it.
+    pub(super) fn voters_since(&self, offset: Offset) -> impl Iterator<Item = &VoterSet> {
+        self.voters[self.voters_index(offset)..].iter().map(|entry| &entry.voters)
+    }
+
     /// Behind the record that names the voters.
     #[must_use]
     pub fn voters_end(&self) -> Offset {

@@ -64,7 +64,6 @@ pub(crate) struct World {
     pub(crate) trace: u64,
     pub(crate) chance: Chance,
     pub(crate) nodes: Vec<Node>,
-    pub(crate) voter_count: usize,
     pub(crate) network: Network,
     pub(crate) oracle: Oracle,
     pub(crate) kraft_version: i16,
@@ -108,7 +107,6 @@ impl World {
             trace: 0,
             chance,
             nodes: Vec::new(),
-            voter_count,
             network,
             oracle: Oracle::default(),
             kraft_version,
@@ -427,6 +425,7 @@ impl World {
     }
 
     pub(crate) fn start(&mut self, index: usize) {
+        let bootstrap = (0..self.nodes.len()).map(id).collect();
         let node = &mut self.nodes[index];
         node.life += 1;
         let log = node.disk.view();
@@ -437,7 +436,6 @@ impl World {
             quorum_state: node.disk.quorum_state,
             log,
         };
-        let bootstrap = (0..self.voter_count).map(id).collect();
         let settings = QuorumSettings { bootstrap, ..QuorumSettings::default() };
         let (quorum, effects) = Quorum::new(restored, settings, self.now, &self.chance);
         node.live = Some(quorum);
