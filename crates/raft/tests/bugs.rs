@@ -13,8 +13,8 @@ use bytes::Bytes;
 use kalda_env::FsDisk;
 use kalda_model::{BrokerId, LeaderEpoch, Offset};
 use kalda_raft::quorum::{
-    Batch, Body, Effect, Fault, FetchRequest, FetchResponse, FetchSnapshotRequest, Input, LogView,
-    OffsetAndEpoch, Refusal, Request, Response, ResponseBody, RoleName, VoteRequest,
+    Batch, Body, Control, Effect, Fault, FetchRequest, FetchResponse, FetchSnapshotRequest, Input,
+    LogView, OffsetAndEpoch, Refusal, Request, Response, ResponseBody, RoleName, VoteRequest,
 };
 use kalda_raft::{QuorumState, SnapshotId};
 
@@ -423,4 +423,36 @@ fn one_change_of_voters_at_a_time_and_only_where_they_are_records() {
     let refusals: Vec<_> = one.answers(&committed).iter().map(|answer| answer.refusal).collect();
     assert!(refusals.contains(&None), "the removal is answered: {refusals:?}");
     assert_eq!(one.quorum.log().voters().len(), 2);
+}
+
+#[test]
+fn a_vote_is_given_to_a_disk_and_not_to_a_node() {
+    let mut one = One::new(1, voters(3));
+    one.request(vote(3, 1, 7, end(0, 0), false));
+    for (directory, granted) in [(key(4).directory, false), (key(3).directory, true)] {
+        let Request::Vote(mut again) = vote(3, 1, 7, end(0, 0), false) else { unreachable!() };
+        again.candidate.directory = directory;
+        let effects = one.request(Request::Vote(again));
+        assert_eq!(one.answers(&effects)[0].body, ResponseBody::Vote { granted });
+    }
+    // Nor does a wiped node answer for the disk that it had.
+    let Request::Vote(mut old) = vote(2, 1, 8, end(0, 0), false) else { unreachable!() };
+    old.voter.directory = key(4).directory;
+    let effects = one.request(Request::Vote(old));
+    assert_eq!(one.answers(&effects)[0].refusal, Some(Refusal::InvalidVoterKey));
+}
+
+#[test]
+fn voters_hold_when_appended_and_are_reverted_when_cut() {
+    let mut one = One::new(1, voters(3));
+    one.request(begin(2, 1, 1));
+    let body = Body::Control(vec![Control::Voters(voters(4))]);
+    let batches = vec![data(0, 2, 1), Batch { body, ..data(2, 1, 1) }];
+    fetched(&mut one, 2, 1, FetchResponse { batches, ..FetchResponse::default() });
+    one.flush();
+    assert_eq!(one.quorum.log().voters(), &voters(4), "before it is committed");
+    one.request(begin(3, 1, 2));
+    let diverging = Some(end(2, 1));
+    fetched(&mut one, 3, 2, FetchResponse { diverging, ..FetchResponse::default() });
+    assert_eq!(one.quorum.log().voters(), &voters(3));
 }

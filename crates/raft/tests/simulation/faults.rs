@@ -49,6 +49,12 @@ impl World {
 
     fn trouble(&mut self) {
         let index = self.chance.index(self.nodes.len());
+        if self.is_restless && self.chance.percent(60) {
+            for _ in 0..self.chance.below(3) {
+                self.ask_all_leaders(index);
+            }
+            return;
+        }
         match self.chance.below(24) {
             0..=2 => self.part(),
             3..=5 => self.heal_network(),
@@ -61,13 +67,7 @@ impl World {
             14 => self.crash_many(),
             15..=16 => self.take_snapshot(index),
             17 => self.resign(index),
-            18..=19 => {
-                let outside: Vec<_> =
-                    (0..self.nodes.len()).filter(|other| !self.is_voter(*other)).collect();
-                if let Some(index) = outside.get(self.chance.index(outside.len().max(1))) {
-                    self.add_voter(*index);
-                }
-            }
+            18..=19 => self.add_any_voter(),
             20 => self.remove_voter(index),
             21 => self.update_voter(index),
             22 => self.wipe_at_random(index),
@@ -174,6 +174,27 @@ impl World {
         let quorum = node.live.as_mut().unwrap();
         let effects = quorum.handle(Input::SnapshotTaken(snapshot_id), self.now, &self.chance);
         self.perform(index, effects);
+    }
+
+    fn add_any_voter(&mut self) {
+        let count = self.nodes.len();
+        let outside: Vec<_> = (0..count).filter(|index| !self.is_voter(*index)).collect();
+        if let Some(index) = outside.get(self.chance.index(outside.len().max(1))) {
+            self.add_voter(*index);
+        }
+    }
+
+    /// Operators ask whoever calls itself leader, also those of the past.
+    fn ask_all_leaders(&mut self, index: usize) {
+        for leader in 0..self.nodes.len() {
+            let directory = Some(self.nodes[index].disk.directory);
+            let request = if self.is_voter(index) {
+                Request::RemoveVoter { voter: self.wiped.unwrap_or_else(|| self.key(index)) }
+            } else {
+                Request::AddVoter { voter: voter(index, directory) }
+            };
+            self.ask(leader, request);
+        }
     }
 
     fn add_voter(&mut self, index: usize) {

@@ -15,7 +15,7 @@ mod world;
 use chance::Chance;
 use world::World;
 
-const SEEDS: u64 = 3000;
+const SEEDS: u64 = 2500;
 const REPLAY: &str = "cargo test -p kalda-raft --test simulation seeds -- --nocapture";
 
 /// Says how to run the seed again if it fails.
@@ -50,12 +50,15 @@ fn seeds() {
     }
     let mut sum = oracle::Counts::default();
     let first = number("KALDA_FIRST_SEED").unwrap_or(0);
-    for seed in first..first + number("KALDA_SEEDS").unwrap_or(SEEDS) {
+    let count = number("KALDA_SEEDS").unwrap_or(SEEDS);
+    for seed in first..first + count {
         sum.add(&run(seed, false).oracle.counts);
     }
     println!("{sum:?}");
     // A simulation in which nothing happens finds nothing.
-    sum.assert_that_all_happened();
+    if count >= SEEDS {
+        sum.assert_that_all_happened();
+    }
 }
 
 #[test]

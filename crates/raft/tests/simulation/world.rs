@@ -67,6 +67,8 @@ pub(crate) struct World {
     pub(crate) network: Network,
     pub(crate) oracle: Oracle,
     pub(crate) kraft_version: i16,
+    /// The operator changes the voters all the time.
+    pub(crate) is_restless: bool,
     /// The voter whose disk was wiped, by its old name.
     pub(crate) wiped: Option<ReplicaKey>,
     /// What that disk held. What it acknowledged before was there.
@@ -84,7 +86,10 @@ impl World {
         let voter_count = [1, 3, 3, 3, 5][chance.index(5)];
         let observer_count = chance.index(3);
         let kraft_version = i16::from(chance.percent(70));
-        Self::build(chance, voter_count, observer_count, kraft_version, is_verbose)
+        let is_restless = kraft_version > 0 && chance.percent(30);
+        let mut world = Self::build(chance, voter_count, observer_count, kraft_version, is_verbose);
+        world.is_restless = is_restless;
+        world
     }
 
     /// Without observers, loss or long delays.
@@ -110,6 +115,7 @@ impl World {
             network,
             oracle: Oracle::default(),
             kraft_version,
+            is_restless: false,
             wiped: None,
             lost_disk: None,
             queue: BTreeMap::new(),
@@ -298,6 +304,10 @@ impl World {
                 self.oracle.counts.truncations += 1;
                 assert!(to >= node.high_watermark, "cut below the high watermark");
                 node.disk.truncate(to);
+                let view = node.disk.view();
+                let log = node.live.as_ref().unwrap().log();
+                assert_eq!(log.voters(), view.voters(), "a voter set outlived its record");
+                assert_eq!(log.end(), view.end());
             }
             Effect::WriteSnapshot { id, position, bytes, is_last } => {
                 node.fetched.truncate(usize::try_from(position).unwrap());
@@ -357,6 +367,8 @@ impl World {
             return;
         }
         let Some(batch) = self.oracle.committed_up_to(end) else { return };
+        // What earlier leaders wrote may still be overwritten, wherever it is.
+        assert_eq!(batch.epoch, quorum.epoch(), "committed without a record of its own epoch");
         let voters = quorum.log().voters();
         let have = (0..self.nodes.len()).filter(|other| {
             voters.contains(&self.key(*other)) && self.nodes[*other].disk.has_durably(batch)
