@@ -456,3 +456,37 @@ fn voters_hold_when_appended_and_are_reverted_when_cut() {
     fetched(&mut one, 3, 2, FetchResponse { diverging, ..FetchResponse::default() });
     assert_eq!(one.quorum.log().voters(), &voters(3));
 }
+
+#[test]
+fn a_fetch_of_another_epoch_acknowledges_nothing() {
+    let mut one = One::new(1, voters(3));
+    one.elect();
+    one.flush();
+    let fences = [(0, Refusal::FencedLeaderEpoch), (2, Refusal::UnknownLeaderEpoch)];
+    for (epoch, refusal) in fences {
+        let effects = one.request(fetch(2, epoch, end(1, 1)));
+        assert_eq!(one.answers(&effects)[0].refusal, Some(refusal));
+        assert_eq!(one.quorum.high_watermark(), Offset::ZERO);
+    }
+    one.request(fetch(2, 1, end(1, 1)));
+    assert_eq!(one.quorum.high_watermark(), Offset(1));
+}
+
+#[test]
+fn a_fetch_that_waits_is_answered_when_its_replica_asks_again() {
+    let mut one = One::new(1, voters(3));
+    one.elect();
+    one.flush();
+    one.request(fetch(2, 1, end(1, 1)));
+    let waits = FetchRequest {
+        replica: key(3),
+        epoch: LeaderEpoch(1),
+        end: end(1, 1),
+        high_watermark: Offset(1),
+        wait_ms_max: 500,
+    };
+    let first = one.request(Request::Fetch(waits.clone()));
+    assert_eq!(one.answers(&first).len(), 0);
+    let second = one.request(Request::Fetch(waits));
+    assert_eq!(one.answers(&second).len(), 1, "the first of the two");
+}

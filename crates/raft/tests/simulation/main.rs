@@ -116,9 +116,9 @@ fn a_leader_that_is_cut_off_steps_down() {
 #[test]
 fn a_leader_that_resigns_is_followed_at_once() {
     let mut slowest = 0;
-    for seed in 0..20 {
+    for seed in 0..40 {
         let _replay = Replay(seed);
-        let mut world = World::calm(seed, 3);
+        let mut world = World::calm(seed, if seed % 2 == 0 { 3 } else { 5 });
         world.settle();
         let old = world.leader().unwrap();
         world.resign(old);

@@ -315,7 +315,8 @@ impl World {
                 node.fetched.extend_from_slice(&bytes);
                 if is_last {
                     let digest = u64::from_be_bytes(node.fetched.as_slice().try_into().unwrap());
-                    let at = self.now + self.chance.between(1, 300);
+                    let slowest = [300, 5000][self.chance.index(2)];
+                    let at = self.now + self.chance.between(1, slowest);
                     self.push(index, at, Event::SnapshotWhole(id, digest));
                 }
             }
