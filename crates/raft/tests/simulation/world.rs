@@ -314,10 +314,7 @@ impl World {
                 assert_eq!(node.fetched.len() as u64, position, "a hole in a snapshot");
                 node.fetched.extend_from_slice(&bytes);
                 if is_last {
-                    let digest = u64::from_be_bytes(node.fetched.as_slice().try_into().unwrap());
-                    let slowest = [300, 5000][self.chance.index(2)];
-                    let at = self.now + self.chance.between(1, slowest);
-                    self.push(index, at, Event::SnapshotWhole(id, digest));
+                    self.install_soon(index, id);
                 }
             }
             Effect::Send { to, correlation, request } => {
@@ -359,6 +356,13 @@ impl World {
             Effect::Following { .. } => {}
             Effect::Fault(fault) => panic!("{fault}"),
         }
+    }
+
+    fn install_soon(&mut self, index: usize, id: SnapshotId) {
+        let digest = u64::from_be_bytes(self.nodes[index].fetched.as_slice().try_into().unwrap());
+        let slowest = [300, 5000][self.chance.index(2)];
+        let at = self.now + self.chance.between(1, slowest);
+        self.push(index, at, Event::SnapshotWhole(id, digest));
     }
 
     /// The point of it all: what a leader calls committed is on the disks of a majority.
