@@ -1,0 +1,235 @@
+//! Fetch and FetchSnapshot as a follower asks for them: growing, cutting and replacing its log.
+
+use kalda_model::{BrokerId, Offset};
+
+use super::effect::{Effect, Fault};
+use super::log_view::{LogView, OffsetAndEpoch};
+use super::message::{
+    Batch, Body, FetchRequest, FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse, Request,
+};
+use super::role::Role;
+use super::{Moment, Quorum};
+use crate::snapshot::SnapshotId;
+
+/// Who looks for the leader asks one node after the other, with pauses of so many back-offs.
+const DISCOVERY_BACKOFFS: i64 = 5;
+
+impl Quorum {
+    pub(super) fn poll_unattached(&mut self, deadline: i64, at: Moment<'_>) -> i64 {
+        let wake_at = if self.may_stand() { deadline } else { i64::MAX };
+        if wake_at <= at.now {
+            self.become_prospective(at);
+            return at.now;
+        }
+        wake_at.min(self.discover(at))
+    }
+
+    pub(super) fn poll_follower(&mut self, at: Moment<'_>) -> i64 {
+        let Role::Follower(following) = &self.role else { return i64::MAX };
+        let (leader, deadline) = (following.leader, following.fetch_deadline);
+        let is_late = deadline <= at.now;
+        if is_late && self.may_stand() {
+            self.become_prospective(at);
+            return at.now;
+        }
+        let wake_at = if self.may_stand() || !is_late { deadline } else { i64::MAX };
+        if is_late {
+            // An observer cannot call an election, but it can ask others who won one.
+            return wake_at.min(self.discover(at));
+        }
+        let Some(request) = self.next_fetch() else { return wake_at };
+        wake_at.min(self.send(leader, request, at))
+    }
+
+    /// Whether it may call an election; not while another log is put in the place of its own. Who
+    /// was removed, and cannot tell whether that is committed, may still have to lead: perhaps the
+    /// record is nowhere else, and nobody whose log is shorter gets the vote of who has it.
+    pub(super) fn may_stand(&self) -> bool {
+        let mut sets = self.log.voters_since(self.high_watermark);
+        self.installing.is_none() && sets.any(|voters| voters.contains(&self.local))
+    }
+
+    /// Asks anyone, at a measured pace.
+    fn discover(&mut self, at: Moment<'_>) -> i64 {
+        if self.peers.has_any_in_flight(at.now) {
+            return self.peers.next_deadline();
+        }
+        if at.now < self.discover_at {
+            return self.discover_at;
+        }
+        let Some(request) = self.fetch_request() else { return i64::MAX };
+        let Some(peer) = self.any_peer(at) else { return i64::MAX };
+        self.discover_at = at.now + self.settings.retry_backoff_ms * DISCOVERY_BACKOFFS;
+        self.send(peer, Request::Fetch(request), at)
+    }
+
+    fn next_fetch(&self) -> Option<Request> {
+        let Role::Follower(following) = &self.role else { return None };
+        match following.snapshot {
+            Some((id, position)) => Some(Request::FetchSnapshot(FetchSnapshotRequest {
+                replica: self.local,
+                epoch: self.epoch(),
+                id,
+                position: position?,
+            })),
+            None => self.fetch_request().map(Request::Fetch),
+        }
+    }
+
+    /// Only what is on disk is told to a leader: it may commit on the strength of it. Until the
+    /// flush is over there is nothing to ask.
+    fn fetch_request(&self) -> Option<FetchRequest> {
+        let is_flushed = self.log.flushed_offset() == self.log.end_offset();
+        (is_flushed && self.installing.is_none()).then(|| FetchRequest {
+            replica: self.local,
+            epoch: self.epoch(),
+            end: self.log.end(),
+            high_watermark: self.high_watermark,
+            wait_ms_max: self.settings.fetch_wait_ms_max,
+        })
+    }
+
+    /// Counts an answer of the leader as a sign of life. Answers false if it is not the leader.
+    fn hear_leader(&mut self, from: BrokerId, at: Moment<'_>) -> bool {
+        let Role::Follower(following) = &mut self.role else { return false };
+        if following.leader != from {
+            return false;
+        }
+        following.has_fetched = true;
+        following.fetch_deadline = at.now + self.settings.fetch_timeout_ms;
+        true
+    }
+
+    pub(super) fn on_fetch_response(
+        &mut self,
+        from: BrokerId,
+        fetch: FetchResponse,
+        at: Moment<'_>,
+    ) {
+        if !self.hear_leader(from, at) {
+            return;
+        }
+        if let Some(diverging) = fetch.diverging {
+            self.cut(from, diverging, at);
+        } else if let Some(id) = fetch.snapshot {
+            self.begin_snapshot(from, id, at);
+        } else {
+            self.append_fetched(fetch.batches);
+            let high_watermark = fetch.high_watermark.min(self.log.end_offset());
+            if high_watermark > self.high_watermark {
+                self.high_watermark = high_watermark;
+                self.effects.push(Effect::HighWatermark(high_watermark));
+            }
+        }
+    }
+
+    fn cut(&mut self, from: BrokerId, diverging: OffsetAndEpoch, at: Moment<'_>) {
+        let to = self.log.cut_for(diverging);
+        if to < self.high_watermark {
+            let high_watermark = self.high_watermark;
+            self.effects.push(Effect::Fault(Fault::BelowHighWatermark { to, high_watermark }));
+            self.peers.pause(from, self.retry_at(at));
+        } else if to < self.log.end_offset() {
+            self.log.truncate(to);
+            self.effects.push(Effect::Truncate(to));
+        } else {
+            self.peers.pause(from, self.retry_at(at));
+        }
+    }
+
+    /// Takes the batches that continue the log. A leader has none of a later epoch than its own:
+    /// those come from a read that went on while another took over (KAFKA-18723).
+    fn append_fetched(&mut self, batches: Vec<Batch>) {
+        let mut taken = Vec::new();
+        for batch in batches {
+            let is_whole = match &batch.body {
+                Body::Data(_) => batch.record_count > 0,
+                Body::Control(records) => {
+                    i64::try_from(records.len()) == Ok(batch.record_count) && !records.is_empty()
+                }
+            };
+            let epochs = self.log.end().epoch..=self.epoch();
+            let is_next = batch.base_offset == self.log.end_offset();
+            if !is_whole || !is_next || !epochs.contains(&batch.epoch) {
+                break;
+            }
+            self.log.append(&batch);
+            taken.push(batch);
+        }
+        if !taken.is_empty() {
+            self.effects.push(Effect::Append(taken));
+        }
+    }
+
+    fn begin_snapshot(&mut self, from: BrokerId, id: SnapshotId, at: Moment<'_>) {
+        if id.end_offset < self.high_watermark {
+            let (to, high_watermark) = (id.end_offset, self.high_watermark);
+            self.effects.push(Effect::Fault(Fault::BelowHighWatermark { to, high_watermark }));
+            self.peers.pause(from, self.retry_at(at));
+        } else if let Role::Follower(following) = &mut self.role {
+            following.snapshot = Some((id, Some(0)));
+        }
+    }
+
+    pub(super) fn on_snapshot_response(
+        &mut self,
+        from: BrokerId,
+        piece: FetchSnapshotResponse,
+        at: Moment<'_>,
+    ) {
+        if !self.hear_leader(from, at) {
+            return;
+        }
+        let pause_until = self.retry_at(at);
+        let Role::Follower(following) = &mut self.role else { return };
+        let Some((id, Some(position))) = following.snapshot else { return };
+        let next = piece.position.saturating_add(piece.bytes.len() as u64);
+        let is_expected = piece.id == id && piece.position == position && next <= piece.size;
+        let is_last = next == piece.size;
+        if !is_expected || (piece.bytes.is_empty() && !is_last) {
+            following.snapshot = None;
+            return self.peers.pause(from, pause_until);
+        }
+        following.snapshot = Some((id, (!is_last).then_some(next)));
+        if is_last {
+            self.installing = Some(id);
+        }
+        self.effects.push(Effect::WriteSnapshot { id, position, bytes: piece.bytes, is_last });
+    }
+
+    /// The leader has another snapshot by now: a fetch will say which.
+    pub(super) fn restart_snapshot(&mut self) {
+        if let Role::Follower(following) = &mut self.role {
+            following.snapshot = None;
+        }
+    }
+
+    pub(super) fn on_snapshot_installed(&mut self, log: LogView) {
+        if self.installing.take().is_none() {
+            return;
+        }
+        self.restart_snapshot();
+        self.log = log;
+        if self.log.start_offset() > self.high_watermark {
+            self.high_watermark = self.log.start_offset();
+            self.effects.push(Effect::HighWatermark(self.high_watermark));
+        }
+    }
+
+    pub(super) fn on_snapshot_unusable(&mut self, id: SnapshotId, at: Moment<'_>) {
+        if self.installing.take_if(|installing| *installing == id).is_some() {
+            self.restart_snapshot();
+            if let Some(leader) = self.leader() {
+                self.peers.pause(leader, self.retry_at(at));
+            }
+        }
+    }
+
+    pub(super) fn on_snapshot_taken(&mut self, id: SnapshotId) {
+        let is_committed = id.end_offset <= self.high_watermark && id.end_offset > Offset::ZERO;
+        let end = OffsetAndEpoch { offset: id.end_offset, epoch: id.epoch };
+        if is_committed && self.log.holds(end) {
+            self.log.on_snapshot(id);
+        }
+    }
+}
