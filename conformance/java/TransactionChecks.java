@@ -227,6 +227,9 @@ class TransactionChecks {
                         expected.add(value);
                     }
                 }
+                // Since KIP-890 the client's end of a transaction can overtake records that it has not sent yet, if
+                // its own thread is held up at the wrong moment. They would then be part of the next one.
+                producer.flush();
                 if (commit) {
                     producer.commitTransaction();
                 } else {

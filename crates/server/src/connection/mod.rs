@@ -163,8 +163,12 @@ impl Connection {
 
     async fn serve(&mut self) -> Result<(), Ended> {
         loop {
-            self.serve_complete_frames().await?;
-            self.write_answers().await?;
+            if self.frames.is_partial() {
+                Box::pin(self.serve_complete_frames()).await?;
+            }
+            if !self.outbox.is_empty() {
+                self.write_answers().await?;
+            }
             self.peer.served.store(!self.pending.is_empty(), Ordering::Relaxed);
             self.peer.mid_frame.store(self.frames.is_partial(), Ordering::Relaxed);
             match self.next_event().await? {
@@ -174,13 +178,13 @@ impl Connection {
                 }
                 Event::Readable => {
                     if self.frames.must_wait_for_memory()? {
-                        self.answer_pending().await?;
+                        Box::pin(self.answer_pending()).await?;
                         // It is this broker that does not go on, not the client.
                         self.peer.served.store(true, Ordering::Relaxed);
-                        self.frames.wait_for_memory().await?;
+                        Box::pin(self.frames.wait_for_memory()).await?;
                     }
                     if self.read().await? == Some(0) {
-                        return self.drain().await;
+                        return Box::pin(self.drain()).await;
                     }
                 }
                 Event::Close => return self.drain().await,
@@ -206,10 +210,11 @@ impl Connection {
             let Some(frame) = self.frames.take()? else { break };
             self.peer.served.store(true, Ordering::Relaxed);
             let request = dispatch::open(frame)?;
-            if !request.may_overlap() {
-                self.answer_pending().await?;
+            // What is rare is boxed: the room that it needs belongs to connections that have asked for it.
+            if !request.may_overlap() && !self.pending.is_empty() {
+                Box::pin(self.answer_pending()).await?;
             }
-            match dispatch::serve(&self.broker, &self.peer, request).await? {
+            match Box::pin(dispatch::serve(&self.broker, &self.peer, request)).await? {
                 Served::Silent => {}
                 Served::Now(answer) if self.pending.is_empty() => self.outbox.push(answer),
                 Served::Now(answer) => self.pending.push_back(Box::pin(async { Ok(Some(answer)) })),
