@@ -79,9 +79,18 @@ impl Row {
                 Some(false) => "**missed**",
                 None => "not measured",
             };
-            format!("{sign} {} × {}: {verdict}", goal.ratio, goal.against)
+            format!("{sign} {} × {}: {verdict}", shown(goal.ratio), goal.against)
         });
         goals.collect::<Vec<_>>().join("; ")
+    }
+}
+
+/// A part of one as such: `1/15`.
+fn shown(ratio: f64) -> String {
+    let inverse = (1.0 / ratio).round();
+    match inverse > 1.0 && (ratio * inverse - 1.0).abs() < 1e-9 {
+        true => format!("1/{inverse}"),
+        false => ratio.to_string(),
     }
 }
 
