@@ -12,6 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{Link, PeerError};
 use crate::broker::Broker;
 use crate::controlled::Controlled;
+use crate::quorum::Unavailable;
 
 /// The pause before the same controller is asked again.
 const RETRY: Duration = Duration::from_millis(50);
@@ -80,16 +81,24 @@ impl ControllerChannel {
                     let version = *R::VERSIONS.end();
                     let decided = broker.controller.decide_request(request.clone(), version).await;
                     match decided {
-                        Err(refused) if refused.code() == ErrorCode::NotController => {}
-                        Err(refused) => return Ok(request.refused(refused.code(), &refused.to_string())),
-                        Ok(response) => return Ok(response),
+                        Err(Unavailable::NotActive) => {}
+                        Err(refused) => {
+                            return Ok(request.refused(refused.code(), &refused.to_string()));
+                        }
+                        Ok(decided) => return Ok(decided.response),
                     }
                 }
-                Active::At(_, address) => match self.ask(broker, &address, request).await {
-                    Ok(response) if R::error_of(&response) == ErrorCode::NotController.code() => {}
-                    Ok(response) => return Ok(response),
-                    Err(error) => attempt.note(error),
-                },
+                Active::At(_, address) => {
+                    match attempt.unless_moved(self.ask(broker, &address, request)).await {
+                        None => {}
+                        Some(Ok(response)) => {
+                            if R::error_of(&response) != ErrorCode::NotController.code() {
+                                return Ok(response);
+                            }
+                        }
+                        Some(Err(error)) => attempt.note(error),
+                    }
+                }
             }
         }
     }
@@ -145,6 +154,9 @@ impl Attempt {
     pub(crate) async fn next(&mut self) -> Result<Active, PeerError> {
         loop {
             let active = self.watching.borrow_and_update().clone();
+            if self.deadline <= Instant::now() {
+                return Err(self.last_error.take().unwrap_or(PeerError::NoController));
+            }
             let is_new = self.tried.as_ref() != Some(&active);
             if is_new && active != Active::Unknown {
                 self.tried = Some(active.clone());
@@ -156,10 +168,25 @@ impl Attempt {
             };
             let changed = timeout_at(until, self.watching.changed()).await;
             if changed.is_err() {
-                if until >= self.deadline {
-                    return Err(self.last_error.take().unwrap_or(PeerError::NoController));
-                }
                 self.tried = None;
+            }
+        }
+    }
+
+    /// Waits for `asked`, unless another controller becomes active meanwhile: this one may never
+    /// answer.
+    pub(crate) async fn unless_moved<T>(&mut self, asked: impl Future<Output = T>) -> Option<T> {
+        let mut asked = std::pin::pin!(asked);
+        loop {
+            tokio::select! {
+                answer = &mut asked => return Some(answer),
+                _ = self.watching.changed() => {
+                    let active = self.watching.borrow_and_update().clone();
+                    if active != Active::Unknown && self.tried.as_ref() != Some(&active) {
+                        return None;
+                    }
+                }
+                () = tokio::time::sleep_until(self.deadline) => return None,
             }
         }
     }
