@@ -24,10 +24,7 @@ use crate::tasks::controller::ControllerHandle;
 use crate::tasks::directory_move::Moves;
 use crate::transactions::TransactionCoordinator;
 
-/// The features that this binary can run: name, lowest and highest level. A feature is here once it
-/// is whole, for clients switch behaviour on it.
-pub(crate) const SUPPORTED_FEATURES: &[(&str, i16, i16)] =
-    &[("group.version", 0, 1), ("metadata.version", 7, 27), ("transaction.version", 0, 2)];
+pub(crate) use kalda_controller::SUPPORTED_FEATURES;
 
 /// Limits that hold for every request.
 #[derive(Clone, Copy, Debug)]

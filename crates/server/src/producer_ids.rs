@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use kalda_controller::PRODUCER_ID_BLOCK_LEN;
 use kalda_model::ProducerId;
+use kalda_protocol::messages::allocate_producer_ids::AllocateProducerIdsRequest;
 use tokio::sync::Mutex;
 
 use crate::broker::Broker;
@@ -20,12 +20,20 @@ impl ProducerIds {
     pub(crate) async fn next(&self, broker: &Broker) -> Result<ProducerId, Unavailable> {
         let mut left = self.left.lock().await;
         if left.is_empty() {
-            let (node, epoch) = (broker.node, broker.epoch());
+            let request = AllocateProducerIdsRequest {
+                broker_id: broker.node.0,
+                broker_epoch: broker.epoch().0,
+            };
             let decided = broker
                 .controller
-                .decide(move |controller| controller.allocate_producer_ids(node, epoch));
-            let first = decided.await?;
-            *left = first..first + PRODUCER_ID_BLOCK_LEN;
+                .decide(move |controller| controller.allocate_producer_ids(&request));
+            let block = decided.await?;
+            if block.error_code != 0 {
+                // Another life of this broker has registered.
+                return Err(Unavailable::Stopping);
+            }
+            let first = block.producer_id_start;
+            *left = first..first + i64::from(block.producer_id_len);
         }
         let id = left.start;
         left.start += 1;

@@ -4,9 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use kalda_controller::{Decision, LastShutdown, Registration, bootstrap_records};
-use kalda_metadata::{Endpoint, MetadataLoader, SupportedFeature, TopicImage};
-use kalda_model::{LeaderEpoch, Offset, TopicPartition, Uuid};
+use kalda_controller::{BrokerSessions, Decision, LastShutdown, bootstrap_records};
+use kalda_metadata::{MetadataLoader, TopicImage};
+use kalda_model::{BrokerEpoch, LeaderEpoch, Offset, TopicPartition, Uuid};
+use kalda_protocol::messages::broker_heartbeat::BrokerHeartbeatRequest;
+use kalda_protocol::messages::broker_registration::{
+    BrokerRegistrationRequest, Feature, Listener,
+};
 use kalda_protocol::stored::metadata::MetadataRecord;
 use kalda_raft::{MetadataLog, OpenError, Opening, QuorumStateError, Replay};
 use kalda_storage::{AppendError, Log, OpenOptions, RecoveryReport, StorageError};
@@ -274,36 +278,68 @@ pub(super) async fn register(
     if controller.loader.image().features.is_empty() {
         controller.decide(|_, _| Decision { records: bootstrap_records(), response: () }).await?;
     }
-    let registration = registration(broker);
-    let node = broker.node;
-    let epoch = controller
-        .decide(|controller, next| controller.register_broker(registration, next))
+    let mut sessions = BrokerSessions::new(broker.config.number("broker.session.timeout.ms"));
+    let now_ms = broker.clock.wall_ms();
+    sessions.on_became_active(controller.loader.image(), now_ms);
+    let known = controller.loader.image().brokers.get(&broker.node);
+    let previous = known.filter(|_| last == LastShutdown::Clean).map(|known| known.epoch.0);
+    let request = registration(broker, previous);
+    let cluster_id = &broker.cluster_id;
+    let registered = controller
+        .decide(|controller, next| {
+            controller.register_broker(&request, &mut sessions, cluster_id, next, now_ms)
+        })
         .await?;
-    broker.set_epoch(epoch);
-    controller.decide(|controller, _| controller.unfence_broker(node, last)).await
+    if registered.error_code != 0 {
+        let refusal = {
+            let image = controller.loader.image();
+            kalda_controller::Controller {
+                image,
+                rng: &*broker.rng,
+                node: broker.node,
+                static_config: &broker.config.values,
+            }
+            .registration_refusal(&request, &sessions, cluster_id, now_ms)
+        };
+        return Err(Unavailable::Refused(refusal.unwrap_or_default()));
+    }
+    broker.set_epoch(BrokerEpoch(registered.broker_epoch));
+    let heartbeat = BrokerHeartbeatRequest {
+        broker_id: broker.node.0,
+        broker_epoch: registered.broker_epoch,
+        current_metadata_offset: registered.broker_epoch,
+        ..BrokerHeartbeatRequest::default()
+    };
+    let decide = |controller: &kalda_controller::Controller<'_>, _| {
+        controller.broker_heartbeat(&heartbeat, &mut sessions, now_ms)
+    };
+    controller.decide(decide).await.map(drop)
 }
 
-fn registration(broker: &Broker) -> Registration {
-    let endpoints = broker.listeners.iter().map(|bound| {
+fn registration(broker: &Broker, previous_epoch: Option<i64>) -> BrokerRegistrationRequest {
+    let listeners = broker.listeners.iter().map(|bound| {
         let (host, port) = match &bound.listener.advertised {
             // Clients are told what they dialled; the record needs some name.
             AdvertisedHost::AsDialled => ("localhost".to_owned(), 0),
             AdvertisedHost::Fixed { host, port } => (host.clone(), *port),
         };
         let port = if port == 0 { bound.address.port() } else { port };
-        Endpoint { listener: bound.listener.name.clone(), host, port, security_protocol: 0 }
+        Listener { name: bound.listener.name.clone(), host, port, security_protocol: 0 }
     });
-    let features = SUPPORTED_FEATURES.iter().map(|(name, min, max)| SupportedFeature {
+    let features = SUPPORTED_FEATURES.iter().map(|(name, min, max)| Feature {
         name: (*name).to_owned(),
-        min: *min,
-        max: *max,
+        min_supported_version: *min,
+        max_supported_version: *max,
     });
-    Registration {
-        id: broker.node,
+    BrokerRegistrationRequest {
+        broker_id: broker.node.0,
+        cluster_id: broker.cluster_id.clone(),
         incarnation_id: Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng)),
-        endpoints: endpoints.collect(),
+        listeners: listeners.collect(),
         features: features.collect(),
         rack: broker.config.text("broker.rack").map(str::to_owned),
         log_dirs: broker.directories.iter().map(|directory| directory.id).collect(),
+        previous_broker_epoch: previous_epoch.unwrap_or(-1),
+        ..BrokerRegistrationRequest::default()
     }
 }

@@ -30,12 +30,14 @@ pub(crate) enum Unavailable {
     Stopping,
     #[error("The metadata log cannot be written: {0}")]
     Disk(String),
+    #[error("This broker may not register: {0}")]
+    Refused(String),
 }
 
 impl Unavailable {
     pub(crate) fn code(&self) -> ErrorCode {
         match self {
-            Self::Stopping => ErrorCode::NotController,
+            Self::Stopping | Self::Refused(_) => ErrorCode::NotController,
             Self::Disk(_) => ErrorCode::KafkaStorageError,
         }
     }
