@@ -120,6 +120,12 @@ impl BrokerConfig {
         })
     }
 
+    /// Whether nobody said that there are other nodes.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.roles.broker && self.roles.controller && !self.quorum.names_others()
+    }
+
     /// A setting's value: what was given, else its default.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&str> {

@@ -8,14 +8,13 @@ mod channel;
 mod link;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use kalda_model::BrokerId;
 use kalda_protocol::Request;
 use tokio::sync::Mutex;
 
 use crate::broker::Broker;
-pub(crate) use channel::{Active, ActiveController, ControllerChannel};
+pub(crate) use channel::{Active, ActiveController, Attempt, ControllerChannel};
 pub(crate) use link::Link;
 
 /// Why another node did not answer.

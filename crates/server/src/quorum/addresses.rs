@@ -25,16 +25,6 @@ impl Addresses {
         (2..).zip(&config.bootstrap).map(|(number, _)| BrokerId(-number)).collect()
     }
 
-    /// The configured voters, for a log that names none.
-    pub(super) fn static_voters(config: &QuorumConfig) -> VoterSet {
-        use kalda_raft::quorum::ReplicaKey;
-        VoterSet::new(config.voters.keys().map(|id| Voter {
-            key: ReplicaKey { id: *id, directory: None },
-            endpoints: Vec::new(),
-            kraft_versions: (0, 1),
-        }))
-    }
-
     pub(super) fn hear(&mut self, node: BrokerId, address: HostPort) {
         if node.0 >= 0 && address.port > 0 {
             self.heard.insert(node, address);

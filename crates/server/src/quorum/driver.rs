@@ -98,7 +98,7 @@ impl QuorumLoop {
             has_failed: false,
             broker,
         };
-        this.publish(Changes::everything());
+        this.publish(Changes::default());
         this.perform(effects);
         this.serve().await;
     }

@@ -13,6 +13,6 @@ pub(crate) mod wire;
 
 pub(crate) use driver::{QuorumLoop, QuorumParts};
 pub(crate) use handle::{
-    Asked, ControllerHandle, Decided, Description, Events, QuorumHandle, Unavailable,
+    Asked, ControllerHandle, Description, QuorumHandle, Unavailable,
 };
 pub(crate) use shared_log::SharedMetadataLog;
