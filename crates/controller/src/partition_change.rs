@@ -230,7 +230,7 @@ impl<'a> PartitionChange<'a> {
         }
         // Without eligible replicas the last one in sync stays, so that it can be elected again.
         let may_be_set = !self.isr.is_empty() || self.rules.elr_enabled;
-        if !is_unclean && may_be_set && self.isr != self.partition.isr {
+        if !is_unclean && may_be_set && !same_members(&self.isr, &self.partition.isr) {
             record.isr = Some(numbers(&self.isr));
         }
     }

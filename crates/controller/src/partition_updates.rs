@@ -3,7 +3,7 @@
 //! Also the two tools of every decision about partitions: [`TopicRules`], what holds for a topic, and
 //! [`Draft`], a decision in steps of which each sees what the former ones did.
 
-use kalda_metadata::config::{ConfigSource, MIN_INSYNC_REPLICAS, MinInsyncReplicas, topic_key};
+use kalda_metadata::config::{MIN_INSYNC_REPLICAS, MinInsyncReplicas, topic_key};
 use kalda_metadata::{ConfigResource, Delta, PartitionRegistration, TopicImage};
 use kalda_model::{BrokerId, DirectoryId};
 use kalda_protocol::stored::metadata::MetadataRecord;
@@ -52,8 +52,7 @@ impl<'a> TopicRules<'a> {
         Self {
             controller,
             min_insync: MinInsyncReplicas::resolve(&sources, None),
-            unclean_allowed: unclean.source != ConfigSource::Default
-                && unclean.value.as_deref() == Some("true"),
+            unclean_allowed: unclean.value.as_deref() == Some("true"),
         }
     }
 

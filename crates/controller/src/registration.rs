@@ -31,8 +31,8 @@ impl Controller<'_> {
     /// an unclean end cost (KAFKA-18635); a decision of more than [`RECORDS_PER_BATCH_MAX`] records
     /// is a transaction, whose begin takes one offset more. The same life only amends what it said.
     ///
-    /// A refusal's reason is in [`refusal_text`](Self::registration_refusal) too: the answer carries
-    /// only its code.
+    /// The answer carries only the code of a refusal; [`registration_refusal`](Self::registration_refusal)
+    /// says why.
     #[must_use]
     pub fn register_broker(
         &self,
@@ -54,7 +54,8 @@ impl Controller<'_> {
         let same_life = existing.filter(|known| known.incarnation_id == request.incarnation_id);
         let mut records = match (same_life, existing) {
             (None, Some(existing)) => self.restart(request, existing),
-            _ => Vec::new(),
+            (Some(known), _) => self.dropped_directories(known, &request.log_dirs),
+            (None, None) => Vec::new(),
         };
         let begin = i64::from(records.len() >= RECORDS_PER_BATCH_MAX);
         let before = i64::try_from(records.len()).unwrap_or(i64::MAX);
@@ -108,6 +109,18 @@ impl Controller<'_> {
             LastShutdown::Unclean => BrokerChange::MayHaveLost(existing.id, Some(&request.log_dirs)),
         };
         self.update_partitions(change, &|_| true)
+    }
+
+    /// The same life no longer names log directories that it named: what lies there is not in sync.
+    fn dropped_directories(
+        &self,
+        known: &BrokerRegistration,
+        now: &[DirectoryId],
+    ) -> Vec<MetadataRecord> {
+        let is_dropped = |directory| known.log_dirs.contains(&directory) && !now.contains(&directory);
+        self.update_partitions(BrokerChange::Leaves(known.id), &|partition| {
+            is_dropped(partition.directory_of(known.id))
+        })
     }
 
     fn refusal(
