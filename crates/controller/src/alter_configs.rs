@@ -257,9 +257,8 @@ impl Controller<'_> {
             ResourceType::Broker => String::new(),
             _ => return Vec::new(),
         };
-        let is_meant = |topic: &&Arc<TopicImage>| {
-            topic_name.is_empty() || *topic.name == *topic_name
-        };
+        let is_meant =
+            |topic: &&Arc<TopicImage>| topic_name.is_empty() || *topic.name == *topic_name;
         let mut kept = Vec::new();
         let numbers = |ids: &[BrokerId]| Some(ids.iter().map(|id| id.0).collect());
         for topic in self.image.topics.iter().filter(is_meant) {
@@ -326,5 +325,3 @@ fn validate(kind: ResourceType, key: &ConfigKey, value: Option<&str>) -> Result<
     key.validate(value)
         .map_err(|invalid| Refusal::new(ErrorCode::InvalidConfig, invalid.to_string()))
 }
-
-

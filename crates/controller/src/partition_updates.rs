@@ -88,7 +88,11 @@ impl Controller<'_> {
     }
 
     /// Whether the log directory that `partition` has at `id` is online.
-    pub(crate) fn has_online_replica(&self, partition: &PartitionRegistration, id: BrokerId) -> bool {
+    pub(crate) fn has_online_replica(
+        &self,
+        partition: &PartitionRegistration,
+        id: BrokerId,
+    ) -> bool {
         let broker = self.image.brokers.get(&id);
         broker.is_some_and(|broker| broker.has_online(partition.directory_of(id)))
     }
@@ -248,7 +252,10 @@ impl<'a> Draft<'a> {
     }
 
     /// One step, on what the former ones made.
-    pub(crate) fn step<R>(&mut self, decide: impl FnOnce(&Controller<'_>) -> (Vec<MetadataRecord>, R)) -> R {
+    pub(crate) fn step<R>(
+        &mut self,
+        decide: impl FnOnce(&Controller<'_>) -> (Vec<MetadataRecord>, R),
+    ) -> R {
         for record in &self.records[self.replayed..] {
             self.delta.replay(record).expect("a decision fits the image that it was made on");
         }

@@ -106,7 +106,9 @@ impl Controller<'_> {
         };
         let change = match last {
             LastShutdown::Clean => BrokerChange::Returns(existing.id, &request.log_dirs),
-            LastShutdown::Unclean => BrokerChange::MayHaveLost(existing.id, Some(&request.log_dirs)),
+            LastShutdown::Unclean => {
+                BrokerChange::MayHaveLost(existing.id, Some(&request.log_dirs))
+            }
         };
         self.update_partitions(change, &|_| true)
     }
@@ -117,7 +119,8 @@ impl Controller<'_> {
         known: &BrokerRegistration,
         now: &[DirectoryId],
     ) -> Vec<MetadataRecord> {
-        let is_dropped = |directory| known.log_dirs.contains(&directory) && !now.contains(&directory);
+        let is_dropped =
+            |directory| known.log_dirs.contains(&directory) && !now.contains(&directory);
         self.update_partitions(BrokerChange::Leaves(known.id), &|partition| {
             is_dropped(partition.directory_of(known.id))
         })
@@ -250,13 +253,14 @@ impl Controller<'_> {
             };
             return Decision { records: Vec::new(), response };
         };
-        let mut records =
-            self.update_partitions(BrokerChange::MayHaveLost(id, None), &|_| true);
+        let mut records = self.update_partitions(BrokerChange::MayHaveLost(id, None), &|_| true);
         records.push(MetadataRecord::UnregisterBroker(UnregisterBrokerRecord {
             broker_id: id.0,
             broker_epoch: broker.epoch.0,
         }));
-        Decision { records, response: UnregisterBrokerResponse::default() }
+        let response =
+            UnregisterBrokerResponse { error_message: None, ..UnregisterBrokerResponse::default() };
+        Decision { records, response }
     }
 
     /// Checks that a broker that asks for something is the one that is registered.

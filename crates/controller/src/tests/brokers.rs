@@ -181,10 +181,12 @@ fn who_is_silent_is_fenced_when_its_session_ends() {
     let expiry = cluster.sessions.next_expiry_ms().unwrap();
     assert_eq!(expiry, cluster.now_ms - 5000 + SESSION_MS);
     cluster.now_ms = expiry - 1;
-    cluster.decide(|controller, sessions, now_ms| controller.fence_silent_brokers(sessions, now_ms));
+    cluster
+        .decide(|controller, sessions, now_ms| controller.fence_silent_brokers(sessions, now_ms));
     assert_eq!(cluster.state("t", 0), "[1,2,3] [] 1");
     cluster.now_ms = expiry;
-    cluster.decide(|controller, sessions, now_ms| controller.fence_silent_brokers(sessions, now_ms));
+    cluster
+        .decide(|controller, sessions, now_ms| controller.fence_silent_brokers(sessions, now_ms));
     assert_eq!(cluster.state("t", 0), "[3] [2] 3");
     assert_eq!(cluster.state("t", 1), "[3] [2] 3");
     assert_eq!(cluster.sessions.next_expiry_ms(), Some(expiry + 5000));
@@ -195,7 +197,8 @@ fn who_is_silent_is_fenced_when_its_session_ends() {
 fn a_controlled_shutdown_waits_until_all_know_who_leads() {
     let mut cluster = Cluster::with_brokers(3);
     cluster.create_at("t", &[&[1, 2, 3], &[1, 2, 3], &[2, 3, 1]]);
-    let stop = |cluster: &mut Cluster| cluster.heartbeat(1, |request| request.want_shut_down = true);
+    let stop =
+        |cluster: &mut Cluster| cluster.heartbeat(1, |request| request.want_shut_down = true);
     let first = stop(&mut cluster);
     assert!(!first.should_shut_down && !first.is_fenced);
     assert!(cluster.image.brokers[&BrokerId(1)].in_controlled_shutdown);
@@ -234,7 +237,12 @@ fn what_lies_in_a_failed_directory_is_not_in_sync() {
     cluster.register(&request);
     cluster.heartbeat(4, |_| {});
     cluster.create_at("t", &[&[4, 1, 2], &[4, 1, 2]]);
-    super::reassignments::assign(&mut cluster, 4, "t", &[(0, directory(4, 0)), (1, directory(4, 1))]);
+    super::reassignments::assign(
+        &mut cluster,
+        4,
+        "t",
+        &[(0, directory(4, 0)), (1, directory(4, 1))],
+    );
     cluster.heartbeat(4, |request| request.offline_log_dirs = vec![directory(4, 0)]);
     assert_eq!(cluster.state("t", 0), "[1,2] [] 1");
     assert_eq!(cluster.state("t", 1), "[4,1,2] [] 4");
@@ -325,8 +333,7 @@ fn a_broker_of_ten_thousand_partitions_leads_none_when_it_is_fenced() {
     for nth in 0..10 {
         cluster.create(vec![topic(&format!("t{nth}"), 1000, 3)]);
     }
-    let decision =
-        cluster.controller().fence_broker(&mut cluster.sessions.clone(), BrokerId(1));
+    let decision = cluster.controller().fence_broker(&mut cluster.sessions.clone(), BrokerId(1));
     assert_eq!(decision.records.len(), 10_001);
     let mut delta = Delta::new(&cluster.image);
     for record in &decision.records {

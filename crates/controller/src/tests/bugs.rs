@@ -25,7 +25,8 @@ fn kafka_18138_a_new_active_controller_fences_brokers_that_it_never_heard() {
     cluster.heartbeat(2, |_| {});
     cluster.now_ms += 1;
     assert_eq!(cluster.sessions.next_expiry_ms(), Some(cluster.now_ms));
-    cluster.decide(|controller, sessions, now_ms| controller.fence_silent_brokers(sessions, now_ms));
+    cluster
+        .decide(|controller, sessions, now_ms| controller.fence_silent_brokers(sessions, now_ms));
     assert_eq!(cluster.state("t", 0), "[2] [1] 2");
     assert!(cluster.image.brokers[&BrokerId(1)].fenced);
 }
@@ -50,10 +51,7 @@ fn kafka_18635_a_crash_takes_a_broker_out_of_isr_and_elr_before_it_is_registered
         cluster.now_ms,
     );
     let kinds: Vec<_> = decision.records.iter().map(MetadataRecord::type_name).collect();
-    assert_eq!(
-        kinds,
-        ["PartitionChangeRecord", "PartitionChangeRecord", "RegisterBrokerRecord"]
-    );
+    assert_eq!(kinds, ["PartitionChangeRecord", "PartitionChangeRecord", "RegisterBrokerRecord"]);
     assert_eq!(decision.response.broker_epoch, next.plus(2).0);
     cluster.register(&request);
     assert_eq!(cluster.state("in-sync", 0), "[2,3] [] 2");
@@ -87,7 +85,10 @@ fn kafka_9672_and_9631_who_is_no_replica_leaves_the_isr_with_the_reassignment() 
     reassign(&mut cluster, "t", 0, Some(&[2, 3]));
     let last = cluster.isr_request("t", 0, &[1, 2, 3]);
     cluster.alter(&last);
-    assert_eq!((moving(&cluster, "t", 0), cluster.state("t", 0)), ("2,3 + -".into(), "[2,3] [] 2".into()));
+    assert_eq!(
+        (moving(&cluster, "t", 0), cluster.state("t", 0)),
+        ("2,3 + -".into(), "[2,3] [] 2".into())
+    );
     // Nor is anyone eligible who is no replica.
     cluster.set("t", "min.insync.replicas", "2");
     cluster.set_isr("t", 0, &[2]);
@@ -95,7 +96,10 @@ fn kafka_9672_and_9631_who_is_no_replica_leaves_the_isr_with_the_reassignment() 
     reassign(&mut cluster, "t", 0, Some(&[2, 4]));
     let last = cluster.isr_request("t", 0, &[2, 4]);
     assert_eq!(cluster.alter(&last).error_code, 0);
-    assert_eq!((moving(&cluster, "t", 0), cluster.state("t", 0)), ("2,4 + -".into(), "[2,4] [] 2".into()));
+    assert_eq!(
+        (moving(&cluster, "t", 0), cluster.state("t", 0)),
+        ("2,4 + -".into(), "[2,4] [] 2".into())
+    );
     let stranger = cluster.isr_request("t", 0, &[2, 3]);
     assert_eq!(cluster.alter(&stranger).error_code, ErrorCode::InvalidRequest.code());
 }
@@ -115,7 +119,10 @@ fn kafka_15665_a_reassignment_waits_for_every_new_replica() {
     cluster.start(6, Life::Clean);
     let last = cluster.isr_request("t", 0, &[1, 2, 4, 5, 6]);
     cluster.alter(&last);
-    assert_eq!((moving(&cluster, "t", 0), cluster.state("t", 0)), ("4,5,6 + -".into(), "[4,5,6] [] 4".into()));
+    assert_eq!(
+        (moving(&cluster, "t", 0), cluster.state("t", 0)),
+        ("4,5,6 + -".into(), "[4,5,6] [] 4".into())
+    );
 }
 
 /// A fenced or stopping replica was put into the ISR.
@@ -296,7 +303,8 @@ fn brokers_that_are_silent_together_leave_one_after_the_other() {
     cluster.now_ms += SESSION_MS;
     cluster.heartbeat(3, |_| {});
     let before = cluster.image.end_offset;
-    cluster.decide(|controller, sessions, now_ms| controller.fence_silent_brokers(sessions, now_ms));
+    cluster
+        .decide(|controller, sessions, now_ms| controller.fence_silent_brokers(sessions, now_ms));
     assert_eq!(cluster.state("t", 0), "[3] [2] 3");
     assert_eq!(cluster.image.end_offset, Offset(before.0 + 4));
 }

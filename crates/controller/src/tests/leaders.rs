@@ -175,11 +175,7 @@ fn an_unclean_election_is_held_only_where_it_is_allowed_or_asked_for() {
 #[test]
 fn a_recovering_leader_is_alone_until_it_has_recovered() {
     let mut cluster = Cluster::with_brokers(2);
-    cluster.create(vec![with_setting(
-        topic("t", 1, 2),
-        "unclean.leader.election.enable",
-        "true",
-    )]);
+    cluster.create(vec![with_setting(topic("t", 1, 2), "unclean.leader.election.enable", "true")]);
     let leader = cluster.partition("t", 0).leader.0;
     let other = 3 - leader;
     cluster.set_isr("t", 0, &[leader]);

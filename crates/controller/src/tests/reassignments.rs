@@ -117,10 +117,16 @@ fn fewer_replicas_are_enough_at_once_when_they_are_in_sync() {
     let mut cluster = Cluster::with_brokers(3);
     cluster.create_at("t", &[&[1, 2, 3]]);
     assert_eq!(reassign(&mut cluster, "t", 0, Some(&[2, 3])).0, 0);
-    assert_eq!((moving(&cluster, "t", 0), cluster.state("t", 0)), ("2,3 + -".into(), "[2,3] [] 2".into()));
+    assert_eq!(
+        (moving(&cluster, "t", 0), cluster.state("t", 0)),
+        ("2,3 + -".into(), "[2,3] [] 2".into())
+    );
     // Another order alone is done at once, and nobody is elected for it.
     assert_eq!(reassign(&mut cluster, "t", 0, Some(&[3, 2])).0, 0);
-    assert_eq!((moving(&cluster, "t", 0), cluster.state("t", 0)), ("3,2 + -".into(), "[2,3] [] 2".into()));
+    assert_eq!(
+        (moving(&cluster, "t", 0), cluster.state("t", 0)),
+        ("3,2 + -".into(), "[2,3] [] 2".into())
+    );
 }
 
 #[test]
@@ -150,7 +156,10 @@ fn a_move_that_is_cancelled_leaves_what_was() {
     reassign(&mut cluster, "t", 0, Some(&[4, 5]));
     cluster.set_isr("t", 0, &[1, 2, 3, 4]);
     assert_eq!(reassign(&mut cluster, "t", 0, None), (0, String::new()));
-    assert_eq!((moving(&cluster, "t", 0), cluster.state("t", 0)), ("1,2,3 + -".into(), "[1,2,3] [] 1".into()));
+    assert_eq!(
+        (moving(&cluster, "t", 0), cluster.state("t", 0)),
+        ("1,2,3 + -".into(), "[1,2,3] [] 1".into())
+    );
 }
 
 #[test]
@@ -163,13 +172,19 @@ fn a_move_that_is_replaced_and_cancelled_leaves_what_was_before_both() {
     assert_eq!(moving(&cluster, "t", 0), "3,5,4,1,2 +3,5,4 -1,2,4");
     assert_eq!(cluster.state("t", 0), "[1,2,4] [] 1");
     reassign(&mut cluster, "t", 0, None);
-    assert_eq!((moving(&cluster, "t", 0), cluster.state("t", 0)), ("1,2 + -".into(), "[1,2] [] 1".into()));
+    assert_eq!(
+        (moving(&cluster, "t", 0), cluster.state("t", 0)),
+        ("1,2 + -".into(), "[1,2] [] 1".into())
+    );
     // Without the cancel it ends with what was asked for last.
     reassign(&mut cluster, "t", 0, Some(&[3, 4]));
     reassign(&mut cluster, "t", 0, Some(&[3, 5]));
     let last = cluster.isr_request("t", 0, &[1, 2, 3, 5]);
     cluster.alter(&last);
-    assert_eq!((moving(&cluster, "t", 0), cluster.state("t", 0)), ("3,5 + -".into(), "[3,5] [] 3".into()));
+    assert_eq!(
+        (moving(&cluster, "t", 0), cluster.state("t", 0)),
+        ("3,5 + -".into(), "[3,5] [] 3".into())
+    );
 }
 
 #[test]
@@ -215,8 +230,10 @@ fn moves_are_listed_while_they_last() {
                 partition_indexes: indexes.to_vec(),
             }]
         });
-        let request =
-            ListPartitionReassignmentsRequest { topics, ..ListPartitionReassignmentsRequest::default() };
+        let request = ListPartitionReassignmentsRequest {
+            topics,
+            ..ListPartitionReassignmentsRequest::default()
+        };
         cluster.controller().list_partition_reassignments(&request).topics
     };
     let all = list(None);

@@ -10,9 +10,7 @@ use kalda_protocol::messages::alter_partition::{
     AlterPartitionRequest, BrokerState, RequestPartitionData, RequestTopicData,
     ResponsePartitionData,
 };
-use kalda_protocol::messages::broker_heartbeat::{
-    BrokerHeartbeatRequest, BrokerHeartbeatResponse,
-};
+use kalda_protocol::messages::broker_heartbeat::{BrokerHeartbeatRequest, BrokerHeartbeatResponse};
 use kalda_protocol::messages::broker_registration::{
     BrokerRegistrationRequest, BrokerRegistrationResponse, Feature,
 };
@@ -119,6 +117,7 @@ impl Cluster {
         self.incarnations += 1;
         let known = self.image.brokers.get(&BrokerId(id));
         let previous = known.map_or(-1, |known| known.epoch.0);
+        let log_dirs = known.map_or_else(|| vec![directory(id, 0)], |known| known.log_dirs.clone());
         let features = SUPPORTED_FEATURES.iter().map(|(name, min, max)| Feature {
             name: (*name).to_owned(),
             min_supported_version: *min,
@@ -129,7 +128,7 @@ impl Cluster {
             cluster_id: CLUSTER_ID.to_owned(),
             incarnation_id: Uuid(self.incarnations),
             features: features.collect(),
-            log_dirs: vec![directory(id, 0)],
+            log_dirs,
             previous_broker_epoch: if life == Life::Clean { previous } else { -1 },
             ..BrokerRegistrationRequest::default()
         }
@@ -209,9 +208,8 @@ impl Cluster {
     /// `[isr] [elr] leader` of a partition.
     pub(super) fn state(&self, name: &str, index: i32) -> String {
         let partition = self.partition(name, index);
-        let ids = |ids: &[BrokerId]| {
-            ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
-        };
+        let ids =
+            |ids: &[BrokerId]| ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
         format!("[{}] [{}] {}", ids(&partition.isr), ids(&partition.elr), partition.leader)
     }
 
