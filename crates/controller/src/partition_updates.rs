@@ -163,15 +163,24 @@ impl Controller<'_> {
         rules: OneTopicRules,
         change: BrokerChange<'_>,
     ) -> Option<MetadataRecord> {
+        let goes_on = change.goes_on(partition);
+        if goes_on && partition.leader != change.broker() {
+            return None;
+        }
         let is_online = |id| match change {
             BrokerChange::MayLead(back) if back == id => true,
             BrokerChange::MayLead(_) => self.is_active(id),
-            change => change.broker() != id && self.is_active(id),
+            change if change.broker() == id => goes_on,
+            _ => self.is_active(id),
         };
         let may_lead = |id| is_online(id) && self.has_online_replica(partition, id);
         self.change_with(topic, index, partition, rules, &may_lead, |wanted| {
             wanted.election = rules.election();
             if let BrokerChange::MayLead(_) = change {
+                return;
+            }
+            if goes_on {
+                wanted.new_leader_epoch = true;
                 return;
             }
             let id = change.broker();
@@ -203,12 +212,19 @@ impl BrokerChange<'_> {
                 partition.leader == BrokerId::NONE && partition.replicas.contains(&id)
             }
             Self::MayHaveLost(..) => is_in_sync() || partition.elr.contains(&id),
-            // Nobody else could lead it meanwhile: it goes on where it was.
-            Self::Returns(..) if is_only_replica(partition, id) && !self.loses(partition) => false,
+            Self::Returns(..) if self.goes_on(partition) => false,
             Self::Returns(..) => {
                 is_in_sync() || (partition.elr.contains(&id) && self.loses(partition))
             }
         }
+    }
+
+    /// Whether the broker's new life leads `partition` on if the former one did: nobody else could
+    /// lead it meanwhile. After a crash that takes a new leader epoch, for offsets that were lost may
+    /// be written again, and clients must be able to tell.
+    fn goes_on(self, partition: &PartitionRegistration) -> bool {
+        let is_new_life = matches!(self, Self::MayHaveLost(..) | Self::Returns(..));
+        is_new_life && is_only_replica(partition, self.broker()) && !self.loses(partition)
     }
 
     /// Whether the replica of `partition` may miss what it acknowledged. A directory that is gone

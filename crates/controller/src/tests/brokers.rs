@@ -286,8 +286,15 @@ fn a_lonely_broker_that_was_killed_leads_everything_again_with_a_new_epoch() {
     restart_alone(&mut cluster, Life::Unclean);
     for index in 0..3 {
         assert_eq!(cluster.state("t", index), "[1] [] 1");
-        assert!(cluster.partition("t", index).leader_epoch.0 > 0);
+        // Offsets that were lost may be written again, and clients must be able to tell.
+        assert_eq!(cluster.partition("t", index).leader_epoch.0, 1);
     }
+    // The same when it was fenced meanwhile.
+    cluster.fence(1);
+    assert_eq!(cluster.state("t", 0), "[] [1] -1");
+    restart_alone(&mut cluster, Life::Unclean);
+    assert_eq!(cluster.state("t", 0), "[1] [] 1");
+    assert_eq!(cluster.partition("t", 0).leader_epoch.0, 3);
 }
 
 #[test]
