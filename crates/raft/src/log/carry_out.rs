@@ -6,7 +6,10 @@ use kalda_storage::{AppendError, StorageError};
 
 use super::batches::{concatenate, encode};
 use super::{MetadataLog, OpenError};
-use crate::quorum::{Batch, Body, Control, Correlation, Effect, Fault, Input, Request, RequestId, Response, ResponseBody};
+use crate::quorum::{
+    Batch, Body, Control, Correlation, Effect, Fault, Input, Request, RequestId, Response,
+    ResponseBody,
+};
 use crate::quorum_state::QuorumStateError;
 
 /// Most bytes of a snapshot in one answer (`FetchSnapshotRequest.MaxBytes` is another bound).

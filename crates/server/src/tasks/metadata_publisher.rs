@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use kalda_metadata::{Changes, ConfigResource, Image, ResourceType, TopicChange, TopicImage};
 use kalda_controller::LastShutdown;
+use kalda_metadata::{Changes, ConfigResource, Image, ResourceType, TopicChange, TopicImage};
 use kalda_model::{Offset, TopicPartition};
 use kalda_protocol::ErrorCode;
 use kalda_storage::{Log, StorageError};
@@ -73,8 +73,7 @@ async fn host_all(
     hosted: oneshot::Sender<Result<LastShutdown, StartError>>,
 ) -> bool {
     let for_thread = Arc::clone(broker);
-    let hosting =
-        tokio::task::spawn_blocking(move || start::host_partitions(&for_thread, &opened));
+    let hosting = tokio::task::spawn_blocking(move || start::host_partitions(&for_thread, &opened));
     let outcome = hosting.await.unwrap_or_else(|_| {
         Err(StartError("opening the logs failed; the lines above say where".to_owned()))
     });
