@@ -85,6 +85,24 @@ pub enum CarryOutError {
     Read(#[from] OpenError),
 }
 
+impl CarryOutError {
+    /// The disk error that it was.
+    ///
+    /// # Errors
+    /// It was none: its text.
+    pub fn into_storage(self) -> Result<StorageError, String> {
+        match self {
+            Self::Storage(error)
+            | Self::Append(AppendError::Storage(error))
+            | Self::Read(OpenError::Storage(error)) => Ok(error),
+            Self::QuorumState(QuorumStateError::Disk(path, source)) => {
+                Ok(StorageError::Disk { path: path.into(), source })
+            }
+            other => Err(other.to_string()),
+        }
+    }
+}
+
 impl MetadataLog {
     /// Carries out what concerns the disk, in order; answers what is left to do.
     ///
