@@ -237,6 +237,8 @@ fn what_lies_in_a_failed_directory_is_not_in_sync() {
     cluster.register(&request);
     cluster.heartbeat(4, |_| {});
     cluster.create_at("t", &[&[4, 1, 2], &[4, 1, 2]]);
+    cluster.create_at("alone", &[&[4]]);
+    super::reassignments::assign(&mut cluster, 4, "alone", &[(0, directory(4, 0))]);
     super::reassignments::assign(
         &mut cluster,
         4,
@@ -247,6 +249,11 @@ fn what_lies_in_a_failed_directory_is_not_in_sync() {
     assert_eq!(cluster.state("t", 0), "[1,2] [] 1");
     assert_eq!(cluster.state("t", 1), "[4,1,2] [] 4");
     assert_eq!(cluster.image.brokers[&BrokerId(4)].log_dirs, [directory(4, 1)]);
+    // The broker may lead again, but not what it cannot reach.
+    assert_eq!(cluster.state("alone", 0), "[] [4] -1");
+    cluster.heartbeat(4, |request| request.want_fence = true);
+    cluster.heartbeat(4, |_| {});
+    assert_eq!(cluster.state("alone", 0), "[] [4] -1");
     // Told again, nothing more happens.
     let records = cluster.log.len();
     cluster.heartbeat(4, |request| request.offline_log_dirs = vec![directory(4, 0)]);
