@@ -261,6 +261,22 @@ fn what_lies_in_a_failed_directory_is_not_in_sync() {
 }
 
 #[test]
+fn a_directory_that_a_broker_no_longer_names_has_nothing_in_sync() {
+    let mut cluster = Cluster::with_brokers(2);
+    let mut request = cluster.registration(3, Life::Clean);
+    request.log_dirs = vec![directory(3, 0), directory(3, 1)];
+    cluster.register(&request);
+    cluster.heartbeat(3, |_| {});
+    cluster.create_at("t", &[&[3, 1], &[3, 1]]);
+    let both = [(0, directory(3, 0)), (1, directory(3, 1))];
+    super::reassignments::assign(&mut cluster, 3, "t", &both);
+    request.log_dirs.pop();
+    assert_eq!(cluster.register(&request).error_code, 0);
+    assert_eq!(cluster.state("t", 0), "[3,1] [] 3");
+    assert_eq!(cluster.state("t", 1), "[1] [] 1");
+}
+
+#[test]
 fn a_broker_that_is_unregistered_is_in_no_isr_and_not_eligible() {
     let mut cluster = Cluster::with_brokers(3);
     cluster.create_at("t", &[&[1, 2, 3], &[3, 2, 1]]);
