@@ -237,6 +237,8 @@ fn what_lies_in_a_failed_directory_is_not_in_sync() {
     cluster.register(&request);
     cluster.heartbeat(4, |_| {});
     cluster.create_at("t", &[&[4, 1, 2], &[4, 1, 2]]);
+    cluster.create_at("alone", &[&[4]]);
+    super::reassignments::assign(&mut cluster, 4, "alone", &[(0, directory(4, 0))]);
     super::reassignments::assign(
         &mut cluster,
         4,
@@ -247,10 +249,31 @@ fn what_lies_in_a_failed_directory_is_not_in_sync() {
     assert_eq!(cluster.state("t", 0), "[1,2] [] 1");
     assert_eq!(cluster.state("t", 1), "[4,1,2] [] 4");
     assert_eq!(cluster.image.brokers[&BrokerId(4)].log_dirs, [directory(4, 1)]);
+    // The broker may lead again, but not what it cannot reach.
+    assert_eq!(cluster.state("alone", 0), "[] [4] -1");
+    cluster.heartbeat(4, |request| request.want_fence = true);
+    cluster.heartbeat(4, |_| {});
+    assert_eq!(cluster.state("alone", 0), "[] [4] -1");
     // Told again, nothing more happens.
     let records = cluster.log.len();
     cluster.heartbeat(4, |request| request.offline_log_dirs = vec![directory(4, 0)]);
     assert_eq!(cluster.log.len(), records);
+}
+
+#[test]
+fn a_directory_that_a_broker_no_longer_names_has_nothing_in_sync() {
+    let mut cluster = Cluster::with_brokers(2);
+    let mut request = cluster.registration(3, Life::Clean);
+    request.log_dirs = vec![directory(3, 0), directory(3, 1)];
+    cluster.register(&request);
+    cluster.heartbeat(3, |_| {});
+    cluster.create_at("t", &[&[3, 1], &[3, 1]]);
+    let both = [(0, directory(3, 0)), (1, directory(3, 1))];
+    super::reassignments::assign(&mut cluster, 3, "t", &both);
+    request.log_dirs.pop();
+    assert_eq!(cluster.register(&request).error_code, 0);
+    assert_eq!(cluster.state("t", 0), "[3,1] [] 3");
+    assert_eq!(cluster.state("t", 1), "[1] [] 1");
 }
 
 #[test]

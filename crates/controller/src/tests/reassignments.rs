@@ -270,4 +270,10 @@ fn directories_are_noted_and_an_offline_one_ends_the_leadership() {
     cluster.fence(1);
     cluster.fence(2);
     assert_eq!(cluster.state("t", 0), "[] [1,2] -1");
+    // Who cannot reach its log does not lead it, even alone; where it can again, it does.
+    cluster.create_at("alone", &[&[4]]);
+    assign(&mut cluster, 4, "alone", &[(0, directory(4, 9))]);
+    assert_eq!(cluster.state("alone", 0), "[] [4] -1");
+    assign(&mut cluster, 4, "alone", &[(0, directory(4, 0))]);
+    assert_eq!(cluster.state("alone", 0), "[4] [] 4");
 }
