@@ -1,13 +1,14 @@
 //! The group coordinator as this broker hosts it: its topic and its settings.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use kalda_coordinator::{GroupSettings, GroupShard, MigrationPolicy};
+use kalda_coordinator::{GroupSettings, GroupShard, MigrationPolicy, TransactionEnding};
 use kalda_model::LeaderEpoch;
 
 use crate::broker::Broker;
 use crate::config::BrokerConfig;
-use crate::coordinators::{Hosted, InternalTopic, Shards};
+use crate::coordinators::{Hosted, InternalTopic, LiveShard, Shards};
 
 /// All live shards of groups.
 pub(crate) type GroupCoordinator = Shards<GroupShard>;
@@ -23,7 +24,10 @@ impl Hosted for GroupShard {
         segment_bytes: "offsets.topic.segment.bytes",
         min_insync_replicas: None,
         compression_type: "producer",
+        forbids_unclean_election: false,
     };
+
+    type Outbox = ();
 
     fn new(config: &BrokerConfig, _leader_epoch: LeaderEpoch) -> Self {
         Self::new(settings(config))
@@ -31,6 +35,19 @@ impl Hosted for GroupShard {
 
     fn shards(broker: &Broker) -> &Shards<Self> {
         &broker.groups
+    }
+
+    fn commit_wait(config: &BrokerConfig) -> Duration {
+        let wait_ms = config.number("offsets.commit.timeout.ms");
+        Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0))
+    }
+
+    fn deliver(
+        _broker: &Arc<Broker>,
+        _owner: &Arc<LiveShard<Self>>,
+        endings: Vec<TransactionEnding>,
+    ) {
+        assert!(endings.is_empty(), "groups end nobody's transactions");
     }
 }
 

@@ -10,6 +10,7 @@ use kalda_storage::{Log, StorageError};
 
 use crate::broker::Broker;
 use crate::config::topic_settings::TopicSettings;
+use crate::coordinators;
 use crate::directory::DataDirectory;
 use crate::hosted::{HostedPartition, Hosting};
 
@@ -49,6 +50,7 @@ pub(crate) async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes
             deleted.push(Arc::clone(&topic.name));
         }
     }
+    coordinators::on_metadata(broker, changes);
     if !deleted.is_empty() {
         broker.groups.on_topics_deleted(broker, &deleted);
     }
