@@ -130,6 +130,12 @@ impl Server {
         all.collect()
     }
 
+    /// For tests that look inside.
+    #[cfg(test)]
+    pub(crate) fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
     /// Asks the broker to stop, from any thread.
     pub fn stop(&self) {
         self.broker.stop.ask(None);

@@ -12,6 +12,8 @@ mod live_shard;
 mod load;
 mod load_queue;
 pub(crate) mod remote;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::collections::HashMap;
@@ -161,7 +163,8 @@ impl<C: Hosted> Shards<C> {
         if topic::<C>(broker, ErrorCode::CoordinatorNotAvailable).is_err() {
             C::TOPIC.make(broker).await?;
             // The controller has it; this broker is about to hear of it.
-            let _too_late = tokio::time::timeout(MADE_WAIT, self.topic_known(broker)).await;
+            let is_known = || topic::<C>(broker, ErrorCode::CoordinatorNotAvailable).is_ok();
+            let _too_late = tokio::time::timeout(MADE_WAIT, self.metadata_until(is_known)).await;
         }
         self.leader_of(broker, key)
     }
@@ -179,13 +182,14 @@ impl<C: Hosted> Shards<C> {
         self.metadata_changed.notified().await;
     }
 
-    async fn topic_known(&self, broker: &Broker) {
+    /// Ends when `is_reached`, which newer metadata may bring about.
+    async fn metadata_until(&self, is_reached: impl Fn() -> bool) {
         loop {
             let changed = self.metadata_changed.notified();
             tokio::pin!(changed);
             // Registered before the look, so that nothing is missed.
             changed.as_mut().enable();
-            if topic::<C>(broker, ErrorCode::CoordinatorNotAvailable).is_ok() {
+            if is_reached() {
                 return;
             }
             changed.await;

@@ -1,0 +1,172 @@
+//! Coordinators whose partitions change their leader: in one whole broker, where the controller takes
+//! the leadership away and gives it back.
+
+mod groups;
+mod transactions;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kalda_controller::Decision;
+use kalda_coordinator::Caller;
+use kalda_metadata::ConfigResource;
+use kalda_model::LeaderEpoch;
+use kalda_protocol::ErrorCode;
+use kalda_protocol::messages::create_topics::{
+    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+};
+use kalda_protocol::stored::metadata::{ConfigRecord, MetadataRecord, PartitionChangeRecord};
+use tempfile::TempDir;
+use tokio::task::LocalSet;
+
+use super::{Hosted, LiveShard, Shards, remote};
+use crate::broker::Broker;
+use crate::config::BrokerConfig;
+use crate::hosted::HostedPartition;
+use crate::start::Server;
+
+/// Longer than anything here may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// No broker.
+const NOBODY: i32 = -1;
+
+/// A broker under test, stopped when dropped.
+struct Rig {
+    server: Option<Server>,
+    _home: TempDir,
+    broker: Arc<Broker>,
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        if let Some(server) = self.server.take() {
+            server.stop();
+            let stopped = server.wait();
+            assert!(stopped.is_ok() || std::thread::panicking(), "{stopped:?}");
+        }
+    }
+}
+
+impl Rig {
+    /// Starts a broker whose coordinators have one partition each.
+    fn start(settings: &[(&str, &str)]) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let mut all = vec![
+            ("listeners".to_owned(), "PLAINTEXT://127.0.0.1:0".to_owned()),
+            ("log.dirs".to_owned(), home.path().join("a").display().to_string()),
+            ("offsets.topic.num.partitions".to_owned(), "1".to_owned()),
+            ("transaction.state.log.num.partitions".to_owned(), "1".to_owned()),
+        ];
+        all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
+        let (config, _) = BrokerConfig::load(None, [], &all).unwrap();
+        let server = Server::start(config).unwrap();
+        let broker = Arc::clone(server.broker());
+        Self { server: Some(server), _home: home, broker }
+    }
+
+    /// Runs a test in an event loop of its own.
+    fn run(&self, test: impl Future<Output = ()>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        LocalSet::new().block_on(&runtime, async {
+            tokio::time::timeout(PATIENCE, test).await.expect("the test comes to its end");
+        });
+    }
+
+    async fn make_topic(&self, name: &str, configs: &[(&str, &str)]) {
+        let configs = configs.iter().map(|(name, value)| CreatableTopicConfig {
+            name: (*name).to_owned(),
+            value: Some((*value).to_owned()),
+        });
+        let topic = CreatableTopic {
+            name: name.to_owned(),
+            num_partitions: 1,
+            replication_factor: 1,
+            configs: configs.collect(),
+            ..CreatableTopic::default()
+        };
+        let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
+        let made = remote::create_topics(&self.broker, request).await.unwrap();
+        assert_eq!(made.topics[0].error_code, 0);
+        let broker = &self.broker;
+        let is_known = || broker.image().topics.by_name(name).is_some();
+        broker.groups.metadata_until(is_known).await;
+    }
+
+    fn hosted(&self, topic: &str) -> Arc<HostedPartition> {
+        let id = self.broker.image().topics.by_name(topic).unwrap().id;
+        self.broker.partitions.find(id, 0).unwrap()
+    }
+
+    fn epoch(&self, topic: &str) -> LeaderEpoch {
+        self.broker.image().topics.by_name(topic).unwrap().partitions[&0].leader_epoch
+    }
+
+    /// Has the controller change the first partition of a topic; returns when this broker has done so.
+    async fn change(&self, topic: &str, change: PartitionChangeRecord) {
+        let id = self.broker.image().topics.by_name(topic).unwrap().id;
+        let before = self.broker.image().topics.by_name(topic).unwrap().partitions[&0].clone();
+        let change = PartitionChangeRecord { partition_id: 0, topic_id: id, ..change };
+        let records = vec![MetadataRecord::PartitionChange(change)];
+        let decided = self.broker.controller.decide(move |_| Decision { records, response: () });
+        assert!(decided.await.is_ok());
+        let broker = &self.broker;
+        let is_changed = || {
+            let image = broker.image();
+            let after = &image.topics.by_name(topic).unwrap().partitions[&0];
+            after.partition_epoch > before.partition_epoch
+        };
+        broker.transactions.metadata_until(is_changed).await;
+    }
+
+    /// Gives the first partition of a topic to this broker or to nobody, under a new epoch.
+    async fn elect(&self, topic: &str, leader: i32) {
+        self.change(topic, PartitionChangeRecord { leader, ..Default::default() }).await;
+    }
+
+    /// Like [`Rig::elect`], for a coordinator's topic: returns when its shard has come or gone.
+    async fn move_to<C: Hosted>(&self, leader: i32) {
+        self.elect(C::TOPIC.name, leader).await;
+        let shards: &Shards<C> = C::shards(&self.broker);
+        let epoch = self.epoch(C::TOPIC.name);
+        let live = || shards.live.lock().get(&0).map(|shard| shard.leader_epoch());
+        let expected = (leader != NOBODY).then_some(epoch);
+        shards.metadata_until(|| live() == expected).await;
+    }
+
+    /// Takes a coordinator's partition away and gives it back.
+    async fn move_away_and_back<C: Hosted>(&self) {
+        self.move_to::<C>(NOBODY).await;
+        self.move_to::<C>(self.broker.node.0).await;
+    }
+
+    fn live<C: Hosted>(&self) -> Arc<LiveShard<C>> {
+        C::shards(&self.broker).shard(&self.broker, 0).unwrap()
+    }
+}
+
+fn caller(api_version: i16) -> Caller {
+    Caller { client_id: "test".to_owned(), client_host: "/127.0.0.1".to_owned(), api_version }
+}
+
+fn code(code: i16) -> ErrorCode {
+    ErrorCode::from_code(code).unwrap()
+}
+
+/// Sets `min.insync.replicas` of a topic; returns when its partition goes by it.
+async fn set_min_isr(rig: &Rig, topic: &str, value: &str) {
+    let record = ConfigRecord {
+        resource_type: 2,
+        resource_name: topic.to_owned(),
+        name: "min.insync.replicas".to_owned(),
+        value: Some(value.to_owned()),
+    };
+    let records = vec![MetadataRecord::Config(record)];
+    let decided = rig.broker.controller.decide(move |_| Decision { records, response: () });
+    assert!(decided.await.is_ok());
+    let is_set = || {
+        let image = rig.broker.image();
+        let resource = ConfigResource::topic(topic);
+        image.configs.value(&resource, "min.insync.replicas") == Some(value)
+    };
+    rig.broker.groups.metadata_until(is_set).await;
+}
