@@ -55,7 +55,7 @@ impl GroupCoordinator {
     /// Forgets the offsets of topics that were deleted.
     pub(crate) fn on_topics_deleted(&self, broker: &Arc<Broker>, names: &[Arc<str>]) {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        self.decide_all(broker, |shard, _| shard.on_topic_deleted(&names));
+        self.decide_all(broker, move |shard, _| shard.on_topic_deleted(&names));
     }
 }
 

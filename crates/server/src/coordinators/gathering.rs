@@ -80,6 +80,12 @@ impl<G: Gathered> Gathering<G> {
         Answering(answering)
     }
 
+    /// How many wait for that broker; `None` if nobody speaks to it.
+    #[cfg(test)]
+    pub(super) fn waiting(&self, to: BrokerId) -> Option<usize> {
+        self.queues.lock().get(&to).map(VecDeque::len)
+    }
+
     /// Sends until there is nothing left for that broker.
     async fn run(&self, broker: &Arc<Broker>, to: BrokerId) {
         while let Some(waiting) = self.take(to) {

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kalda_coordinator::{
-    Caller, Context, CoordinatorRecord, Decision, Token, TransactionEnding, coordinator_error,
+    Caller, Context, Coordinator, CoordinatorRecord, Decision, Token, TransactionEnding,
+    coordinator_error,
 };
 use kalda_model::{LeaderEpoch, Offset, ProducerEpoch, ProducerId, Uuid};
 use kalda_protocol::ErrorCode;
@@ -33,7 +34,6 @@ const LOAD_WAIT: Duration = Duration::from_millis(500);
 const COMMIT_RETRY: Duration = Duration::from_millis(100);
 
 /// A shard and its log.
-#[derive(Debug)]
 pub(crate) struct LiveShard<C: Hosted> {
     partition: Arc<HostedPartition>,
     /// In which this broker leads the partition.
@@ -43,15 +43,19 @@ pub(crate) struct LiveShard<C: Hosted> {
     changed: Notify,
 }
 
-#[derive(Debug)]
 enum State<C: Hosted> {
-    Loading,
+    /// With what it has to decide on when it is there.
+    Loading(Vec<Event<C>>),
     Active(Box<Active<C>>),
     /// Its log cannot be understood. What it coordinates is not served until another broker leads.
     Failed,
     /// This broker leads the partition no more, or in another epoch.
     Closed,
 }
+
+/// What happened elsewhere, for the shard to decide on.
+type Event<C> =
+    Box<dyn FnOnce(&mut C, &Context<'_>) -> Decision<<C as Coordinator>::Response> + Send>;
 
 #[derive(Debug)]
 struct Active<C: Hosted> {
@@ -65,11 +69,18 @@ struct Active<C: Hosted> {
 /// An answer with the one who waits for it.
 type Owed<R> = Vec<(oneshot::Sender<R>, R)>;
 
+impl<C: Hosted> std::fmt::Debug for LiveShard<C> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (partition, epoch) = (&self.partition, self.leader_epoch);
+        write!(f, "LiveShard {}-{} of epoch {}", partition.topic, partition.index, epoch.0)
+    }
+}
+
 impl<C: Hosted> State<C> {
     fn active(&mut self) -> Result<&mut Active<C>, ErrorCode> {
         match self {
             Self::Active(active) => Ok(active),
-            Self::Loading => Err(ErrorCode::CoordinatorLoadInProgress),
+            Self::Loading(_) => Err(ErrorCode::CoordinatorLoadInProgress),
             Self::Failed => Err(ErrorCode::CoordinatorNotAvailable),
             Self::Closed => Err(ErrorCode::NotCoordinator),
         }
@@ -83,7 +94,7 @@ impl<C: Hosted> LiveShard<C> {
         partition: Arc<HostedPartition>,
         leader_epoch: LeaderEpoch,
     ) -> Arc<Self> {
-        let (state, changed) = (Mutex::new(State::Loading), Notify::new());
+        let (state, changed) = (Mutex::new(State::Loading(Vec::new())), Notify::new());
         let shard = Arc::new(Self { partition, leader_epoch, state, changed });
         let empty = C::new(&broker.config, leader_epoch);
         let bounds =
@@ -129,7 +140,7 @@ impl<C: Hosted> LiveShard<C> {
     }
 
     pub(super) fn is_loading(&self) -> bool {
-        matches!(*self.state.lock(), State::Loading)
+        matches!(*self.state.lock(), State::Loading(_))
     }
 
     pub(crate) fn is_closed(&self) -> bool {
@@ -143,7 +154,7 @@ impl<C: Hosted> LiveShard<C> {
 
     /// Returns when the shard is there, or will never be.
     pub(super) async fn loaded(&self) {
-        self.until(|state| !matches!(state, State::Loading)).await;
+        self.until(|state| !matches!(state, State::Loading(_))).await;
     }
 
     /// Like [`LiveShard::loaded`], for who does not wait longer than a moment.
@@ -197,7 +208,7 @@ impl<C: Hosted> LiveShard<C> {
     pub(super) fn next_timer_ms(&self) -> Option<i64> {
         match &*self.state.lock() {
             State::Active(active) => active.shard.next_timer_ms(),
-            State::Loading | State::Failed | State::Closed => None,
+            State::Loading(_) | State::Failed | State::Closed => None,
         }
     }
 
@@ -246,6 +257,17 @@ impl<C: Hosted> LiveShard<C> {
         }
     }
 
+    /// Lets the shard decide on an event; when it is loaded, if it is not yet.
+    pub(super) fn decide_in_time(self: &Arc<Self>, broker: &Arc<Broker>, event: Event<C>) {
+        let mut state = self.state.lock();
+        if let State::Loading(events) = &mut *state {
+            return events.push(event);
+        }
+        drop(state);
+        self.decide(broker, event);
+    }
+
+    /// Lets the shard decide on an event, if it is there.
     pub(crate) fn decide(
         self: &Arc<Self>,
         broker: &Arc<Broker>,
@@ -261,13 +283,18 @@ impl<C: Hosted> LiveShard<C> {
 
     fn on_loaded(self: &Arc<Self>, broker: &Arc<Broker>, loaded: Result<Loaded<C>, String>) {
         let mut state = self.state.lock();
-        if matches!(*state, State::Loading) {
+        if let State::Loading(events) = &mut *state {
+            let events = std::mem::take(events);
             *state = match loaded {
                 Ok(Loaded { mut shard, end }) => {
                     let decision = with_context(broker, |cx| shard.on_loaded(cx));
                     let waiting = HashMap::new();
                     let mut active = Active { shard, waiting, next_token: 0, next_offset: end };
                     self.carry_out(broker, &mut active, decision, None);
+                    for event in events {
+                        let decision = with_context(broker, |cx| event(&mut active.shard, cx));
+                        self.carry_out(broker, &mut active, decision, None);
+                    }
                     self.go_on(broker, &mut active);
                     State::Active(Box::new(active))
                 }

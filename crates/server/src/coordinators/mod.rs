@@ -211,14 +211,14 @@ impl<C: Hosted> Shards<C> {
         Ok(led_partition(broker, &topic, partition_of(&topic, key))?.0)
     }
 
-    /// Lets every live shard decide on an event.
+    /// Lets every shard decide on an event; those that are being loaded when they are there.
     pub(crate) fn decide_all(
         &self,
         broker: &Arc<Broker>,
-        mut event: impl FnMut(&mut C, &Context<'_>) -> Decision<C::Response>,
+        event: impl Fn(&mut C, &Context<'_>) -> Decision<C::Response> + Clone + Send + 'static,
     ) {
         for shard in self.all() {
-            shard.decide(broker, &mut event);
+            shard.decide_in_time(broker, Box::new(event.clone()));
         }
     }
 

@@ -4,22 +4,23 @@
 mod groups;
 mod transactions;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use kalda_controller::Decision;
 use kalda_coordinator::Caller;
 use kalda_metadata::ConfigResource;
-use kalda_model::LeaderEpoch;
+use kalda_model::{BrokerId, LeaderEpoch};
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 use kalda_protocol::stored::metadata::{ConfigRecord, MetadataRecord, PartitionChangeRecord};
 use tempfile::TempDir;
+use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 
-use super::{Hosted, LiveShard, Shards, remote};
+use super::{Gathered, Gathering, Hosted, LiveShard, Shards, remote};
 use crate::broker::Broker;
 use crate::config::BrokerConfig;
 use crate::hosted::HostedPartition;
@@ -169,4 +170,63 @@ async fn set_min_isr(rig: &Rig, topic: &str, value: &str) {
         image.configs.value(&resource, "min.insync.replicas") == Some(value)
     };
     rig.broker.groups.metadata_until(is_set).await;
+}
+
+/// Broker 7 answers when it is let; what it was asked at once is the answer to each.
+#[derive(Debug)]
+struct Question(u32);
+
+static QUESTIONS: LazyLock<Gathering<Question>> = LazyLock::new(Gathering::default);
+static MAY_ANSWER: Semaphore = Semaphore::const_new(0);
+
+impl Gathered for Question {
+    type Answer = Vec<u32>;
+
+    fn gathering(_: &Broker) -> &Gathering<Self> {
+        &QUESTIONS
+    }
+
+    fn excludes(&self, earlier: &Self) -> bool {
+        self.0 % 10 == earlier.0 % 10
+    }
+
+    async fn ask(
+        _: &Arc<Broker>,
+        to: BrokerId,
+        gathered: &[Self],
+    ) -> Result<Vec<Vec<u32>>, ErrorCode> {
+        MAY_ANSWER.acquire().await.unwrap().forget();
+        if to != BrokerId(7) {
+            return Err(ErrorCode::NetworkException);
+        }
+        let all: Vec<u32> = gathered.iter().map(|question| question.0).collect();
+        Ok(vec![all; gathered.len()])
+    }
+}
+
+#[test]
+fn what_is_for_one_broker_goes_together_while_it_is_busy() {
+    let rig = Rig::start(&[]);
+    rig.run(async {
+        let ask = |number| Gathering::send(&rig.broker, BrokerId(7), Question(number));
+        let first = ask(1);
+        while QUESTIONS.waiting(BrokerId(7)) == Some(1) {
+            tokio::task::yield_now().await;
+        }
+        let rest = [2, 3, 13, 4].map(ask);
+        MAY_ANSWER.add_permits(3);
+        assert_eq!(first.answer().await, Ok(vec![1]));
+        let [second, third, excluded, behind] = rest;
+        assert_eq!(second.answer().await, Ok(vec![2, 3]));
+        assert_eq!(third.answer().await, Ok(vec![2, 3]));
+        assert_eq!(excluded.answer().await, Ok(vec![13, 4]));
+        assert_eq!(behind.answer().await, Ok(vec![13, 4]));
+        MAY_ANSWER.add_permits(1);
+        let lost = Gathering::send(&rig.broker, BrokerId(8), Question(5));
+        assert_eq!(lost.answer().await, Err(ErrorCode::NetworkException));
+        // Nothing is kept of who is not spoken to.
+        while [7, 8].iter().any(|id| QUESTIONS.waiting(BrokerId(*id)).is_some()) {
+            tokio::task::yield_now().await;
+        }
+    });
 }
