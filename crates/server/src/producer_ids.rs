@@ -8,11 +8,11 @@ use std::time::Duration;
 
 use kalda_model::ProducerId;
 use kalda_protocol::ErrorCode;
+use kalda_protocol::messages::allocate_producer_ids::AllocateProducerIdsRequest;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use crate::broker::Broker;
-use crate::coordinators::remote;
 
 /// How many ids are left when the next block is asked for.
 const LEFT_MIN: i64 = 100;
@@ -108,7 +108,13 @@ impl ProducerIds {
 }
 
 async fn block(broker: &Arc<Broker>) -> Result<Range<i64>, ErrorCode> {
-    let response = remote::allocate_producer_ids(broker).await?;
+    let request =
+        AllocateProducerIdsRequest { broker_id: broker.node.0, broker_epoch: broker.epoch().0 };
+    let asked = broker.controller_channel.call(broker, &request).await;
+    let response = asked.map_err(|error| {
+        tracing::debug!(%error, "the controller gives no producer ids");
+        ErrorCode::NetworkException
+    })?;
     match ErrorCode::from_code(response.error_code) {
         Some(ErrorCode::None) if response.producer_id_len > 0 => {
             let first = response.producer_id_start;

@@ -7,7 +7,6 @@ use kalda_protocol::messages::create_topics::{
     CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
 
-use super::remote;
 use crate::broker::Broker;
 
 /// With that many replicas one can be away while the others still take records.
@@ -31,7 +30,8 @@ impl InternalTopic {
     pub(super) async fn make(&self, broker: &Arc<Broker>) -> Result<(), ErrorCode> {
         let request =
             CreateTopicsRequest { topics: vec![self.topic(broker)], ..Default::default() };
-        let response = remote::create_topics(broker, request).await?;
+        let made = broker.controller_channel.call(broker, &request);
+        let response = made.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
         let made = response.topics.first().map_or(0, |topic| topic.error_code);
         match ErrorCode::from_code(made) {
             Some(ErrorCode::None | ErrorCode::TopicAlreadyExists) => Ok(()),

@@ -51,7 +51,7 @@ async fn transactional(
     let mut answer = ask(None).await?;
     if answer == TransactionResponse::NeedsProducerId {
         let spare = cx.broker.producer_ids.next(&cx.broker).await;
-        answer = ask(Some(spare.map_err(|_| ErrorCode::CoordinatorLoadInProgress)?)).await?;
+        answer = ask(Some(spare?)).await?;
     }
     match answer {
         TransactionResponse::InitProducerId(response) => Ok(response),

@@ -20,7 +20,7 @@ use tempfile::TempDir;
 use tokio::sync::Semaphore;
 use tokio::task::LocalSet;
 
-use super::{Gathered, Gathering, Hosted, LiveShard, Shards, remote};
+use super::{Gathered, Gathering, Hosted, LiveShard, Shards};
 use crate::broker::Broker;
 use crate::config::BrokerConfig;
 use crate::hosted::HostedPartition;
@@ -86,7 +86,7 @@ impl Rig {
             ..CreatableTopic::default()
         };
         let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
-        let made = remote::create_topics(&self.broker, request).await.unwrap();
+        let made = self.broker.controller_channel.call(&self.broker, &request).await.unwrap();
         assert_eq!(made.topics[0].error_code, 0);
         let broker = &self.broker;
         let is_known = || broker.image().topics.by_name(name).is_some();
