@@ -23,7 +23,11 @@ use crate::hosted::{Appending, ProduceWaits};
 /// Joins are answered at once where no test waits for them.
 const AT_ONCE: (&str, &str) = ("group.initial.rebalance.delay.ms", "0");
 
-async fn ask(rig: &Rig, request: GroupRequest, version: i16) -> Result<GroupResponse, ErrorCode> {
+pub(super) async fn ask(
+    rig: &Rig,
+    request: GroupRequest,
+    version: i16,
+) -> Result<GroupResponse, ErrorCode> {
     rig.broker.groups.ask(&rig.broker, "g", &caller(version), request).await
 }
 
@@ -146,7 +150,7 @@ async fn describe(rig: &Rig) -> DescribedGroup {
 }
 
 async fn find(rig: &Rig) {
-    rig.make_topic("t", &[]).await;
+    rig.make_topic("t").await;
     let found = rig.broker.groups.coordinator_of(&rig.broker, "g").await;
     assert_eq!(found, Ok(rig.broker.node));
 }

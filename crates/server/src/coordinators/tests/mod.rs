@@ -3,6 +3,7 @@
 
 mod groups;
 mod transactions;
+mod two_brokers;
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
@@ -13,7 +14,7 @@ use kalda_metadata::ConfigResource;
 use kalda_model::{BrokerId, LeaderEpoch};
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::create_topics::{
-    CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
+    CreatableReplicaAssignment, CreatableTopic, CreateTopicsRequest,
 };
 use kalda_protocol::stored::metadata::{ConfigRecord, MetadataRecord, PartitionChangeRecord};
 use tempfile::TempDir;
@@ -51,15 +52,48 @@ impl Drop for Rig {
 impl Rig {
     /// Starts a broker whose coordinators have one partition each.
     fn start(settings: &[(&str, &str)]) -> Self {
+        let mut all = vec![("listeners", "PLAINTEXT://127.0.0.1:0")];
+        all.extend(settings);
+        Self::start_node(&all)
+    }
+
+    /// Starts two brokers of one cluster; the first is its controller too.
+    fn start_two() -> [Self; 2] {
+        let of_both = [
+            ("controller.listener.names", "CONTROLLER"),
+            ("offsets.topic.replication.factor", "1"),
+            ("transaction.state.log.replication.factor", "1"),
+        ];
+        let mut first = vec![
+            ("node.id", "1"),
+            ("process.roles", "broker,controller"),
+            ("listeners", "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0"),
+        ];
+        first.extend(of_both);
+        let first = Self::start_node(&first);
+        let controller = first.server.as_ref().unwrap().controller_address().unwrap().to_string();
+        let mut second = vec![
+            ("node.id", "2"),
+            ("process.roles", "broker"),
+            ("listeners", "PLAINTEXT://127.0.0.1:0"),
+            ("controller.quorum.bootstrap.servers", controller.as_str()),
+        ];
+        second.extend(of_both);
+        let second = Self::start_node(&second);
+        [first, second]
+    }
+
+    fn start_node(settings: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mut all = vec![
-            ("listeners".to_owned(), "PLAINTEXT://127.0.0.1:0".to_owned()),
             ("log.dirs".to_owned(), home.path().join("a").display().to_string()),
             ("offsets.topic.num.partitions".to_owned(), "1".to_owned()),
             ("transaction.state.log.num.partitions".to_owned(), "1".to_owned()),
         ];
         all.extend(settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        let (config, _) = BrokerConfig::load(None, [], &all).unwrap();
+        let cluster = [("CLUSTER_ID".to_owned(), "two-of-a-kind".to_owned())];
+        let (config, warnings) = BrokerConfig::load(None, cluster, &all).unwrap();
+        assert_eq!(warnings, []);
         let server = Server::start(config).unwrap();
         let broker = Arc::clone(server.broker());
         Self { server: Some(server), _home: home, broker }
@@ -73,24 +107,31 @@ impl Rig {
         });
     }
 
-    async fn make_topic(&self, name: &str, configs: &[(&str, &str)]) {
-        let configs = configs.iter().map(|(name, value)| CreatableTopicConfig {
-            name: (*name).to_owned(),
-            value: Some((*value).to_owned()),
-        });
+    /// Makes a topic of one partition, led by `leader`.
+    async fn make_topic_at(&self, name: &str, leader: BrokerId) {
+        let assignment =
+            CreatableReplicaAssignment { partition_index: 0, broker_ids: vec![leader.0] };
         let topic = CreatableTopic {
             name: name.to_owned(),
-            num_partitions: 1,
-            replication_factor: 1,
-            configs: configs.collect(),
+            num_partitions: -1,
+            replication_factor: -1,
+            assignments: vec![assignment],
             ..CreatableTopic::default()
         };
         let request = CreateTopicsRequest { topics: vec![topic], ..Default::default() };
         let made = self.broker.controller_channel.call(&self.broker, &request).await.unwrap();
         assert_eq!(made.topics[0].error_code, 0);
-        let broker = &self.broker;
-        let is_known = || broker.image().topics.by_name(name).is_some();
-        broker.groups.metadata_until(is_known).await;
+        self.know(name).await;
+    }
+
+    async fn make_topic(&self, name: &str) {
+        self.make_topic_at(name, self.broker.node).await;
+    }
+
+    /// Returns when this broker knows the topic.
+    async fn know(&self, name: &str) {
+        let is_known = || self.broker.image().topics.by_name(name).is_some();
+        self.broker.groups.metadata_until(is_known).await;
     }
 
     fn hosted(&self, topic: &str) -> Arc<HostedPartition> {

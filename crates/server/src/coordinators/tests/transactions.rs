@@ -13,14 +13,17 @@ use super::*;
 use crate::hosted::{Appending, ProduceWaits};
 use crate::transactions::{Marker, MarkersToWrite, add_partitions, write_markers};
 
-const STATE_TOPIC: &str = "__transaction_state";
+pub(super) const STATE_TOPIC: &str = "__transaction_state";
 
-async fn ask(rig: &Rig, request: TransactionRequest) -> Result<TransactionResponse, ErrorCode> {
+pub(super) async fn ask(
+    rig: &Rig,
+    request: TransactionRequest,
+) -> Result<TransactionResponse, ErrorCode> {
     rig.broker.transactions.ask(&rig.broker, "a", &caller(5), request).await
 }
 
 /// A producer takes the transactional id over.
-async fn init(rig: &Rig) -> Result<Producer, ErrorCode> {
+pub(super) async fn init(rig: &Rig) -> Result<Producer, ErrorCode> {
     let request = InitProducerIdRequest {
         transactional_id: Some("a".to_owned()),
         transaction_timeout_ms: 60_000,
@@ -52,7 +55,7 @@ async fn init(rig: &Rig) -> Result<Producer, ErrorCode> {
 }
 
 /// Adds the first partition of `topic` to the producer's transaction.
-async fn add(rig: &Rig, producer: Producer, topic: &str) -> ErrorCode {
+pub(super) async fn add(rig: &Rig, producer: Producer, topic: &str) -> ErrorCode {
     let add = AddPartitions {
         transactional_id: "a".to_owned(),
         producer_id: producer.id,
@@ -65,7 +68,7 @@ async fn add(rig: &Rig, producer: Producer, topic: &str) -> ErrorCode {
 }
 
 /// Writes a record in the producer's transaction.
-async fn produce(rig: &Rig, producer: Producer, topic: &str) {
+pub(super) async fn produce(rig: &Rig, producer: Producer, topic: &str) {
     let hosted = rig.hosted(topic);
     let guard = hosted.begin_verification(producer.id, producer.epoch, true).unwrap();
     assert_eq!(add(rig, producer, topic).await, ErrorCode::None);
@@ -86,7 +89,7 @@ async fn produce(rig: &Rig, producer: Producer, topic: &str) {
     waits.into_pending().unwrap().done().await;
 }
 
-async fn end(rig: &Rig, producer: Producer, committed: bool) -> ErrorCode {
+pub(super) async fn end(rig: &Rig, producer: Producer, committed: bool) -> ErrorCode {
     let request = EndTxnRequest {
         transactional_id: "a".to_owned(),
         producer_id: producer.id.0,
@@ -101,7 +104,7 @@ async fn end(rig: &Rig, producer: Producer, committed: bool) -> ErrorCode {
     }
 }
 
-async fn state(rig: &Rig) -> Result<String, ErrorCode> {
+pub(super) async fn state(rig: &Rig) -> Result<String, ErrorCode> {
     match ask(rig, TransactionRequest::Describe("a".to_owned())).await? {
         TransactionResponse::Describe(described) => Ok(described.transaction_state),
         _ => unreachable!(),
@@ -109,14 +112,14 @@ async fn state(rig: &Rig) -> Result<String, ErrorCode> {
 }
 
 /// Returns when the transaction stands as said.
-async fn until(rig: &Rig, expected: &str) {
+pub(super) async fn until(rig: &Rig, expected: &str) {
     while state(rig).await.as_deref() != Ok(expected) {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 /// The first record that a reader of committed ones does not see, and the end of the log.
-fn stable_and_end(rig: &Rig, topic: &str) -> (i64, i64) {
+pub(super) fn stable_and_end(rig: &Rig, topic: &str) -> (i64, i64) {
     let hosted = rig.hosted(topic);
     let offsets = hosted.with_log(|log, partition| {
         (log.last_stable_offset(partition.high_watermark()).0, log.log_end_offset().0)
@@ -124,10 +127,10 @@ fn stable_and_end(rig: &Rig, topic: &str) -> (i64, i64) {
     offsets.unwrap()
 }
 
-async fn begun(rig: &Rig) -> Producer {
+pub(super) async fn begun(rig: &Rig) -> Producer {
     let found = rig.broker.transactions.coordinator_of(&rig.broker, "a").await;
     assert_eq!(found, Ok(rig.broker.node));
-    rig.make_topic("t", &[]).await;
+    rig.make_topic("t").await;
     let producer = init(rig).await.unwrap();
     produce(rig, producer, "t").await;
     producer
@@ -241,7 +244,7 @@ fn too_few_replicas_of_the_log_refuse_every_step() {
             ..PartitionChangeRecord::default()
         };
         rig.change(STATE_TOPIC, two).await;
-        rig.make_topic("u", &[]).await;
+        rig.make_topic("u").await;
         let refused = ErrorCode::CoordinatorNotAvailable;
         assert_eq!(add(&rig, producer, "u").await, refused);
         assert_eq!(end(&rig, producer, true).await, refused);
