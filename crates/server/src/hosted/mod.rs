@@ -5,6 +5,7 @@
 //! transfer to a client.
 
 mod append;
+mod condition;
 mod fetched;
 mod flush;
 mod read;
@@ -25,6 +26,7 @@ use kalda_storage::{Log, StorageError};
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 pub(crate) use append::{AppendRefused, Appending};
+pub(crate) use condition::AppendCondition;
 pub(crate) use fetched::FetchedRecords;
 pub(crate) use read::{Isolation, ReadLimits};
 pub(crate) use transactions::{MarkerToAppend, VerificationGuard};
