@@ -18,16 +18,22 @@ use crate::directory::DataDirectory;
 use crate::groups::GroupCoordinator;
 use crate::handlers::fetch::FetchSessions;
 use crate::partitions::PartitionTable;
+use crate::peer::ControllerChannel;
 use crate::producer_ids::ProducerIds;
+use crate::tasks::alter_partition::IsrChanges;
 use crate::tasks::cleaner::Cleaner;
 use crate::tasks::controller::ControllerHandle;
 use crate::tasks::directory_move::Moves;
+use crate::tasks::replica_fetcher::Fetchers;
 use crate::transactions::TransactionCoordinator;
 
 /// The features that this binary can run: name, lowest and highest level. A feature is here once it
 /// is whole, for clients switch behaviour on it.
 pub(crate) const SUPPORTED_FEATURES: &[(&str, i16, i16)] =
     &[("group.version", 0, 1), ("metadata.version", 7, 27), ("transaction.version", 0, 2)];
+
+/// The only selector of replicas to read from that there is, by its name in Kafka (KIP-392).
+const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
 
 /// Limits that hold for every request.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +74,11 @@ pub(crate) struct Broker {
     pub(crate) partitions: PartitionTable,
     pub(crate) controller: ControllerHandle,
     pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) fetchers: Fetchers,
+    pub(crate) controller_channel: ControllerChannel,
+    pub(crate) isr_changes: Arc<IsrChanges>,
+    /// Whether consumers are sent to replicas in their own rack (`replica.selector.class`).
+    pub(crate) is_rack_aware: bool,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) groups: GroupCoordinator,
     pub(crate) transactions: TransactionCoordinator,
@@ -111,6 +122,10 @@ impl Broker {
             partitions: PartitionTable::default(),
             controller: parts.controller,
             fetch_sessions: FetchSessions::new(sessions, Arc::clone(&world.rng)),
+            fetchers: Fetchers::default(),
+            controller_channel: ControllerChannel::default(),
+            isr_changes: Arc::default(),
+            is_rack_aware: config.text("replica.selector.class") == Some(RACK_AWARE_SELECTOR),
             producer_ids: ProducerIds::default(),
             groups: GroupCoordinator::default(),
             transactions: TransactionCoordinator::default(),

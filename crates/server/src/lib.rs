@@ -14,6 +14,7 @@ mod handlers;
 mod hosted;
 mod listener;
 mod partitions;
+mod peer;
 mod producer_ids;
 mod shard;
 mod start;

@@ -20,7 +20,7 @@ use crate::listener::{ConnectionLimits, bind};
 use crate::shard::{self, Shard, ShardHandle};
 use crate::tasks::cleaner::Cleaner;
 use crate::tasks::controller::{Commands, ControllerHandle, ControllerLoop};
-use crate::tasks::housekeeping;
+use crate::tasks::{alter_partition, housekeeping, replica_fetcher};
 use crate::transactions;
 
 /// Requests may hold this much memory unless `queued.max.request.bytes` says otherwise.
@@ -236,6 +236,8 @@ async fn run_first(broker: Arc<Broker>, first: First) {
     spawn_essential(&broker, "the controller", controller.run(commands));
     spawn_essential(&broker, "the groups", run_timers::<GroupShard>(Arc::clone(&broker)));
     spawn_essential(&broker, "the transactions", transactions::run(Arc::clone(&broker)));
+    spawn_essential(&broker, "the replica fetchers", replica_fetcher::run(Arc::clone(&broker)));
+    spawn_essential(&broker, "the ISR changes", alter_partition::run(Arc::clone(&broker)));
     spawn_essential(&broker, "the housekeeping", housekeeping::run(Arc::clone(&broker)));
     Cleaner::start(&broker);
     let limits = ConnectionLimits::new(

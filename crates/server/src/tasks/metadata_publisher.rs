@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use kalda_metadata::{Changes, ConfigResource, Image, ResourceType, TopicChange, TopicImage};
-use kalda_model::TopicPartition;
+use kalda_model::{Offset, TopicPartition};
 use kalda_protocol::ErrorCode;
 use kalda_storage::{Log, StorageError};
 
 use crate::broker::Broker;
-use crate::config::topic_settings::TopicSettings;
+use crate::config::topic_settings::{BrokerWide, TopicSettings};
 use crate::directory::DataDirectory;
 use crate::hosted::{HostedPartition, Hosting};
 
@@ -72,8 +72,11 @@ fn apply_settings(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
 
 /// The settings of a topic under `image`.
 pub(crate) fn settings(broker: &Broker, image: &Image, topic: &str) -> Arc<TopicSettings> {
-    let expiration_ms = broker.config.number("producer.id.expiration.ms");
-    TopicSettings::resolve(image, broker.config_sources(image), topic, expiration_ms)
+    let wide = BrokerWide {
+        producer_id_expiration_ms: broker.config.number("producer.id.expiration.ms"),
+        lag_time_max_ms: broker.config.number("replica.lag.time.max.ms"),
+    };
+    TopicSettings::resolve(image, broker.config_sources(image), topic, wide)
 }
 
 pub(crate) fn apply_partition(
@@ -84,7 +87,8 @@ pub(crate) fn apply_partition(
 ) {
     let registration = &topic.partitions[&index];
     if let Some(hosted) = broker.partitions.find(topic.id, index) {
-        hosted.on_metadata(registration);
+        hosted.on_metadata(registration, broker.clock.monotonic_ms());
+        broker.fetchers.on_partitions_changed(broker, &[hosted]);
         return;
     }
     if !registration.replicas.contains(&broker.node) {
@@ -95,7 +99,8 @@ pub(crate) fn apply_partition(
         Ok(hosted) => {
             // Its directory is to be durable, and its files closed, before somebody needs it.
             hosted.queue_flush();
-            broker.partitions.insert(hosted);
+            broker.partitions.insert(Arc::clone(&hosted));
+            broker.fetchers.on_partitions_changed(broker, &[hosted]);
         }
         Err(error) => directory.fail(&error),
     }
@@ -118,7 +123,14 @@ fn make(
     let path = directory.storage.partition_dir(&partition);
     let now_ms = broker.clock.wall_ms();
     let log = Log::create(&broker.disk, &path, Arc::clone(&settings.log), Some(topic.id), now_ms)?;
-    Ok(host(broker, directory, topic, index, log, Arc::clone(settings)))
+    let opened = OpenedLog { log, high_watermark: Offset::ZERO };
+    Ok(host(broker, directory, topic, index, opened, Arc::clone(settings)))
+}
+
+/// A log that is open, and below where its last life knew it to be committed.
+pub(crate) struct OpenedLog {
+    pub(crate) log: Log,
+    pub(crate) high_watermark: Offset,
 }
 
 /// Puts a log that is open to service.
@@ -127,7 +139,7 @@ pub(crate) fn host(
     directory: &Arc<DataDirectory>,
     topic: &TopicImage,
     index: i32,
-    log: Log,
+    opened: OpenedLog,
     settings: Arc<TopicSettings>,
 ) -> Arc<HostedPartition> {
     let hosting = Hosting {
@@ -136,8 +148,11 @@ pub(crate) fn host(
         topic_id: topic.id,
         directory: Arc::clone(directory),
         local: broker.node,
-        log,
+        log: opened.log,
+        high_watermark: opened.high_watermark,
         settings,
+        isr_changes: Arc::clone(&broker.isr_changes),
+        now_ms: broker.clock.monotonic_ms(),
     };
     let hosted = HostedPartition::new(hosting, &topic.partitions[&index]);
     directory.add(&hosted);
