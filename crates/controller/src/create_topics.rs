@@ -260,8 +260,9 @@ impl Controller<'_> {
 
     fn accepted(&self, topic: &CreatableTopic, plan: &Plan) -> CreatableTopicResult {
         let sources = self.sources();
+        let replicas = plan.partitions.values().next().map_or(0, |first| first.replicas.len());
         let configs = kalda_metadata::config::topic_keys().iter().map(|key| {
-            let resolved = sources.topic(key, Some(&plan.settings));
+            let resolved = sources.topic_with(key, Some(&plan.settings), replicas);
             CreatableTopicConfigs {
                 name: key.name.to_owned(),
                 value: resolved.value,
@@ -270,7 +271,6 @@ impl Controller<'_> {
                 is_sensitive: key.is_sensitive(),
             }
         });
-        let replicas = plan.partitions.values().next().map_or(0, |first| first.replicas.len());
         CreatableTopicResult {
             name: topic.name.clone(),
             topic_id: plan.id,

@@ -6,13 +6,23 @@
 //! clock or draws a random number of its own.
 
 mod alter_configs;
-mod brokers;
+mod alter_partition;
+mod controllers;
 mod create_partitions;
 mod create_topics;
 mod delete_topics;
+mod directories;
+mod elections;
 mod features;
+mod heartbeat;
+mod partition_change;
+mod partition_updates;
 mod placement;
 mod producer_ids;
+mod reassignments;
+mod registration;
+mod sessions;
+mod update_features;
 
 use std::collections::BTreeMap;
 
@@ -23,9 +33,14 @@ use kalda_model::BrokerId;
 use kalda_protocol::ErrorCode;
 use kalda_protocol::stored::metadata::MetadataRecord;
 
-pub use brokers::{LastShutdown, Registration, set_fenced};
-pub use features::bootstrap_records;
+pub use features::{SUPPORTED_FEATURES, bootstrap_records};
 pub use producer_ids::PRODUCER_ID_BLOCK_LEN;
+pub use registration::LastShutdown;
+pub use sessions::BrokerSessions;
+
+/// Most records of one batch of the metadata log: a decision of more of them is written as a
+/// transaction (KIP-868), and its first record lies one offset further.
+pub const RECORDS_PER_BATCH_MAX: usize = 10_000;
 
 /// What was decided: nothing holds before the records are committed.
 #[derive(Clone, PartialEq, Debug)]

@@ -101,14 +101,17 @@ fn one_partition(
     replicas
 }
 
-/// The log directory of each replica: a broker with one directory is assigned it at once, one with
-/// several chooses when it makes the log and reports it.
+/// The log directory of each replica.
 pub(crate) fn directories(image: &Image, replicas: &[BrokerId]) -> Vec<DirectoryId> {
-    let only = |id: &BrokerId| match image.brokers.get(id).map(|broker| broker.log_dirs.as_slice())
-    {
+    replicas.iter().map(|id| directory_of_new_replica(image, *id)).collect()
+}
+
+/// The log directory of one replica: a broker with one directory is assigned it at once, one with
+/// several chooses when it makes the log and reports it.
+pub(crate) fn directory_of_new_replica(image: &Image, id: BrokerId) -> DirectoryId {
+    match image.brokers.get(&id).map(|broker| broker.log_dirs.as_slice()) {
         Some([only]) => *only,
         // DirectoryId.UNASSIGNED
         _ => Uuid::ONE,
-    };
-    replicas.iter().map(only).collect()
+    }
 }

@@ -59,6 +59,23 @@ impl BrokerRegistration {
         self.endpoints.iter().find(|endpoint| endpoint.listener == listener)
     }
 
+    /// Whether it may lead and be in sync: neither fenced nor about to stop.
+    #[must_use]
+    pub fn is_active(&self) -> bool {
+        !self.fenced && !self.in_controlled_shutdown
+    }
+
+    /// Whether a replica in `directory` can be served (`DirectoryId.isOnline`). What is not assigned
+    /// yet may be anywhere; a lost directory is nowhere.
+    #[must_use]
+    pub fn has_online(&self, directory: DirectoryId) -> bool {
+        match directory {
+            Uuid::ZERO | Uuid::ONE => true,
+            Uuid::LOST_DIRECTORY => false,
+            _ => self.log_dirs.is_empty() || self.log_dirs.contains(&directory),
+        }
+    }
+
     /// The registration with `change` applied.
     #[must_use]
     pub fn changed_by(&self, change: &BrokerRegistrationChangeRecord) -> Self {

@@ -8,6 +8,7 @@ use kalda_protocol::stored::metadata::{ConfigRecord, MetadataRecord};
 
 use crate::brokers::BrokerRegistration;
 use crate::configs::{ConfigResource, ResourceType};
+use crate::controllers::ControllerRegistration;
 use crate::image::Image;
 use crate::topics::{PartitionRegistration, TopicImage};
 
@@ -55,6 +56,8 @@ pub struct Delta {
     pub configs: BTreeSet<ConfigResource>,
     /// Whether any broker changed.
     pub brokers_changed: bool,
+    /// Whether any controller changed.
+    pub controllers_changed: bool,
 }
 
 impl Delta {
@@ -66,6 +69,7 @@ impl Delta {
             topics: BTreeMap::new(),
             configs: BTreeSet::new(),
             brokers_changed: false,
+            controllers_changed: false,
         }
     }
 
@@ -84,6 +88,7 @@ impl Delta {
             topics: self.topics,
             configs: self.configs,
             brokers_changed: self.brokers_changed,
+            controllers_changed: self.controllers_changed,
         };
         (self.image, changes)
     }
@@ -102,6 +107,13 @@ impl Delta {
             | R::UnfenceBroker(_) => self.replay_broker(record),
             R::Topic(_) | R::Partition(_) | R::PartitionChange(_) | R::RemoveTopic(_) => {
                 self.replay_topic(record)
+            }
+            R::RegisterController(record) => {
+                self.controllers_changed = true;
+                let registration = ControllerRegistration::from(record);
+                Arc::make_mut(&mut self.image.controllers)
+                    .insert(registration.id, Arc::new(registration));
+                Ok(())
             }
             R::ClearElr(record) => {
                 self.clear_elr(&record.topic_name);
@@ -271,9 +283,34 @@ pub struct Changes {
     pub configs: BTreeSet<ConfigResource>,
     /// Whether any broker changed.
     pub brokers_changed: bool,
+    /// Whether any controller changed.
+    pub controllers_changed: bool,
 }
 
 impl Changes {
+    /// What is different in `after`, for who does not know the records between the two.
+    #[must_use]
+    pub fn between(before: &Image, after: &Image) -> Self {
+        let mut changes = Self { brokers_changed: true, ..Self::default() };
+        for topic in before.topics.iter().filter(|topic| after.topics.by_id(topic.id).is_none()) {
+            changes.topics.insert(topic.id, TopicChange::Removed(Arc::clone(topic)));
+        }
+        for topic in after.topics.iter() {
+            let known = before.topics.by_id(topic.id);
+            let is_new = |index: &i32| {
+                let known = known.and_then(|known| known.partitions.get(index));
+                known != topic.partitions.get(index)
+            };
+            let changed: BTreeSet<_> = topic.partitions.keys().copied().filter(is_new).collect();
+            if !changed.is_empty() {
+                changes.topics.insert(topic.id, TopicChange::Changed(changed));
+            }
+        }
+        let resources = before.configs.iter().chain(after.configs.iter());
+        changes.configs = resources.map(|(resource, _)| resource.clone()).collect();
+        changes
+    }
+
     /// Adds what happened after.
     pub fn extend(&mut self, later: Self) {
         for (topic, change) in later.topics {
@@ -288,6 +325,7 @@ impl Changes {
         }
         self.configs.extend(later.configs);
         self.brokers_changed |= later.brokers_changed;
+        self.controllers_changed |= later.controllers_changed;
     }
 }
 

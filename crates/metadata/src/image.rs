@@ -10,6 +10,7 @@ use kalda_protocol::stored::metadata::{
 
 use crate::brokers::BrokerRegistration;
 use crate::configs::ConfigsImage;
+use crate::controllers::ControllerRegistration;
 use crate::opaque::OpaqueRecords;
 use crate::topics::TopicsImage;
 
@@ -24,6 +25,8 @@ pub struct Image {
     pub features: Arc<BTreeMap<String, i16>>,
     /// The registered brokers.
     pub brokers: Arc<BTreeMap<BrokerId, Arc<BrokerRegistration>>>,
+    /// The registered controllers.
+    pub controllers: Arc<BTreeMap<BrokerId, Arc<ControllerRegistration>>>,
     /// The topics.
     pub topics: Arc<TopicsImage>,
     /// The altered settings.
@@ -40,6 +43,7 @@ impl Default for Image {
             epoch: LeaderEpoch::UNKNOWN,
             features: Arc::default(),
             brokers: Arc::default(),
+            controllers: Arc::default(),
             topics: Arc::default(),
             configs: Arc::default(),
             next_producer_id: 0,
@@ -66,6 +70,9 @@ impl Image {
         }
         for broker in self.brokers.values() {
             records.push(MetadataRecord::RegisterBroker(broker.to_record()));
+        }
+        for controller in self.controllers.values() {
+            records.push(MetadataRecord::RegisterController(controller.to_record()));
         }
         for topic in self.topics.iter() {
             let name = topic.name.to_string();
@@ -98,7 +105,13 @@ impl Image {
     /// The level of `metadata.version`, 0 before the first record.
     #[must_use]
     pub fn metadata_version(&self) -> i16 {
-        self.features.get(METADATA_VERSION).copied().unwrap_or_default()
+        self.feature(METADATA_VERSION)
+    }
+
+    /// The finalized level of the feature named `name`, 0 where there is none.
+    #[must_use]
+    pub fn feature(&self, name: &str) -> i16 {
+        self.features.get(name).copied().unwrap_or_default()
     }
 }
 

@@ -7,6 +7,7 @@
 mod brokers;
 pub mod config;
 mod configs;
+mod controllers;
 mod delta;
 mod image;
 mod loader;
@@ -15,6 +16,7 @@ mod topics;
 
 pub use brokers::{BrokerRegistration, Endpoint, SupportedFeature};
 pub use configs::{ConfigMap, ConfigResource, ConfigsImage, ResourceType};
+pub use controllers::ControllerRegistration;
 pub use delta::{Changes, Delta, ReplayError, TopicChange};
 pub use image::Image;
 pub use loader::MetadataLoader;

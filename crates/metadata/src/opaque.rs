@@ -31,9 +31,6 @@ impl OpaqueRecords {
             R::RemoveAccessControlEntry(acl) => (format!("acl/{}", acl.id), false),
             R::DelegationToken(token) => (format!("token/{}", token.token_id), true),
             R::RemoveDelegationToken(token) => (format!("token/{}", token.token_id), false),
-            R::RegisterController(controller) => {
-                (format!("controller/{}", controller.controller_id), true)
-            }
             _ => return false,
         };
         if keep {

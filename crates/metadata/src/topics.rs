@@ -37,6 +37,28 @@ pub struct PartitionRegistration {
 }
 
 impl PartitionRegistration {
+    /// The log directory that `replica` is assigned to: `Uuid::ONE` (not assigned) where it is not
+    /// known.
+    #[must_use]
+    pub fn directory_of(&self, replica: BrokerId) -> DirectoryId {
+        let at = self.replicas.iter().position(|id| *id == replica);
+        at.and_then(|at| self.directories.get(at)).copied().unwrap_or(DirectoryId::ONE)
+    }
+
+    /// Whether replicas are being added or taken away.
+    #[must_use]
+    pub fn is_reassigning(&self) -> bool {
+        !self.adding_replicas.is_empty() || !self.removing_replicas.is_empty()
+    }
+
+    /// How many replicas it is meant to have, those not counted that a reassignment is still adding:
+    /// a partition that grows from one replica to three must not refuse writes until it has them.
+    #[must_use]
+    pub fn replication_factor(&self) -> usize {
+        let is_settled = |id: &&BrokerId| !self.adding_replicas.contains(id);
+        self.replicas.iter().filter(is_settled).count()
+    }
+
     /// The registration after `change` (`PartitionRegistration.merge`): the partition epoch always
     /// grows, the leader epoch whenever the record names a leader, even the same one.
     #[must_use]

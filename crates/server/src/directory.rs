@@ -12,7 +12,7 @@ use kalda_storage::{Flusher, LogDirectory, StorageError};
 use parking_lot::Mutex;
 
 use crate::hosted::HostedPartition;
-use crate::tasks::controller::SharedMetadataLog;
+use crate::quorum::SharedMetadataLog;
 
 /// One entry of `log.dirs`.
 pub(crate) struct DataDirectory {

@@ -5,10 +5,12 @@
 
 mod key;
 mod keys;
+mod min_insync_replicas;
 mod resolve;
 
 pub use key::{ConfigKey, ConfigType, InvalidConfig, UpdateMode, Valid};
 pub use keys::{broker_keys, client_metrics_keys, group_keys, topic_keys};
+pub use min_insync_replicas::{MIN_INSYNC_REPLICAS, MinInsyncReplicas};
 pub use resolve::{ConfigSource, ConfigSources, Resolved, Synonym};
 
 /// The topic setting named `name`.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use kalda_model::BrokerId;
 
-use crate::config::{ConfigKey, UpdateMode, broker_key};
+use crate::config::{
+    ConfigKey, MIN_INSYNC_REPLICAS, MinInsyncReplicas, UpdateMode, broker_key,
+};
 use crate::configs::{ConfigMap, ConfigResource, ConfigsImage};
 
 /// Where a value comes from, by its number on the wire (`DescribeConfigsResponse.ConfigSource`).
@@ -86,6 +88,23 @@ impl ConfigSources<'_> {
         let value = value.or_else(|| key.default.map(str::to_owned));
         let source = synonyms.first().map_or(ConfigSource::Default, |first| first.source);
         Resolved { key, value, source, synonyms }
+    }
+
+    /// A setting of a topic whose partitions have `replication_factor` replicas:
+    /// `min.insync.replicas` is another for many than for few when nobody set it.
+    #[must_use]
+    pub fn topic_with(
+        &self,
+        key: &'static ConfigKey,
+        overrides: Option<&ConfigMap>,
+        replication_factor: usize,
+    ) -> Resolved {
+        let mut resolved = self.topic(key, overrides);
+        if key.name == MIN_INSYNC_REPLICAS && resolved.source == ConfigSource::Default {
+            let unset = MinInsyncReplicas::default();
+            resolved.value = Some(unset.configured(replication_factor).to_string());
+        }
+        resolved
     }
 
     /// A setting of this broker.

@@ -14,7 +14,7 @@ use kalda_protocol::Request;
 use tokio::sync::Mutex;
 
 use crate::broker::Broker;
-pub(crate) use channel::ControllerChannel;
+pub(crate) use channel::{Active, ActiveController, Attempt, ControllerChannel};
 pub(crate) use link::Link;
 
 /// Why another node did not answer.
@@ -27,9 +27,7 @@ pub(crate) enum PeerError {
     #[error(transparent)]
     Client(#[from] kalda_client::Error),
     /// No controller was active in time.
-    #[error(
-        "no controller is active; `kalda metadata-quorum describe --status` shows who is missing"
-    )]
+    #[error("no controller is active; `kalda metadata-quorum describe --status` shows who is missing")]
     NoController,
 }
 
@@ -68,16 +66,5 @@ impl Peers {
         let link = Link::open(broker, &endpoint.host, endpoint.port).await?;
         links.insert(to, link.clone());
         Ok(link)
-    }
-}
-
-impl Broker {
-    /// Where another broker is reached by brokers.
-    pub(crate) fn inter_broker_endpoint<'a>(
-        &self,
-        broker: &'a kalda_metadata::BrokerRegistration,
-    ) -> Option<&'a kalda_metadata::Endpoint> {
-        let listener = self.config.text("inter.broker.listener.name").unwrap_or("PLAINTEXT");
-        broker.endpoint(listener)
     }
 }

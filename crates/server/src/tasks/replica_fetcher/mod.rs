@@ -113,7 +113,6 @@ impl Assignment {
 
 /// Starts fetchers as they are needed, until the broker stops. Runs on the loop that shall have them.
 pub(crate) async fn run(broker: Arc<Broker>) {
-    broker.fetchers.on_partitions_changed(&broker, &broker.partitions.all());
     loop {
         let new = std::mem::take(&mut broker.fetchers.state.lock().new);
         for (slot, inbox) in new {
