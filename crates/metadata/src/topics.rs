@@ -153,7 +153,7 @@ pub struct TopicImage {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct TopicsImage {
     by_name: BTreeMap<Arc<str>, Arc<TopicImage>>,
-    names: BTreeMap<TopicId, Arc<str>>,
+    names: Arc<BTreeMap<TopicId, Arc<str>>>,
 }
 
 impl TopicsImage {
@@ -193,12 +193,12 @@ impl TopicsImage {
     }
 
     pub(crate) fn insert(&mut self, topic: TopicImage) {
-        self.names.insert(topic.id, Arc::clone(&topic.name));
+        Arc::make_mut(&mut self.names).insert(topic.id, Arc::clone(&topic.name));
         self.by_name.insert(Arc::clone(&topic.name), Arc::new(topic));
     }
 
     pub(crate) fn remove(&mut self, id: TopicId) -> Option<Arc<TopicImage>> {
-        let name = self.names.remove(&id)?;
+        let name = Arc::make_mut(&mut self.names).remove(&id)?;
         self.by_name.remove(&name)
     }
 

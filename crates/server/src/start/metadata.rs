@@ -8,9 +8,7 @@ use kalda_controller::{BrokerSessions, Decision, LastShutdown, bootstrap_records
 use kalda_metadata::{MetadataLoader, TopicImage};
 use kalda_model::{BrokerEpoch, LeaderEpoch, Offset, TopicPartition, Uuid};
 use kalda_protocol::messages::broker_heartbeat::BrokerHeartbeatRequest;
-use kalda_protocol::messages::broker_registration::{
-    BrokerRegistrationRequest, Feature, Listener,
-};
+use kalda_protocol::messages::broker_registration::{BrokerRegistrationRequest, Feature, Listener};
 use kalda_protocol::stored::metadata::MetadataRecord;
 use kalda_raft::{MetadataLog, OpenError, Opening, QuorumStateError, Replay};
 use kalda_storage::{AppendError, Log, OpenOptions, RecoveryReport, StorageError};
