@@ -1,6 +1,6 @@
 //! One connection to one broker: requests go out pipelined, answers come back in order.
 //!
-//! Opened by the cluster. Two tasks, one for each direction, live as long as the [`Connection`] and
+//! Opened by the cluster, and by brokers for their requests to each other. Two tasks, one for each direction, live as long as the [`Connection`] and
 //! are aborted when it is dropped. It does not retry and does not know what a request is for.
 
 use std::collections::VecDeque;
@@ -35,7 +35,7 @@ const SOFTWARE_NAME: &str = "kalda";
 
 /// A live connection, or one that has died and says so.
 #[derive(Debug)]
-pub(crate) struct Connection {
+pub struct Connection {
     peer: HostPort,
     client_id: String,
     request_timeout: Duration,
@@ -84,7 +84,10 @@ impl Drop for Connection {
 
 impl Connection {
     /// Connects, trying each address that the name has, and agrees on versions.
-    pub(crate) async fn open(peer: &HostPort, config: &ClientConfig) -> Result<Arc<Self>> {
+    ///
+    /// # Errors
+    /// Nobody answers there, or not in this protocol.
+    pub async fn open(peer: &HostPort, config: &ClientConfig) -> Result<Arc<Self>> {
         let setup = Duration::from_millis(config.connection_setup_timeout_ms);
         let stream = timeout(setup, connect(peer))
             .await
@@ -150,17 +153,22 @@ impl Connection {
     }
 
     /// What the broker offers.
-    pub(crate) fn versions(&self) -> &ApiVersionTable {
+    #[must_use]
+    pub fn versions(&self) -> &ApiVersionTable {
         &self.versions
     }
 
     /// Whether requests can still be sent.
-    pub(crate) fn is_open(&self) -> bool {
+    #[must_use]
+    pub fn is_open(&self) -> bool {
         self.shared.state.lock().closed.is_none()
     }
 
     /// The version of a request that both sides have, no higher than `cap`.
-    pub(crate) fn version<R: Request>(&self, cap: i16) -> Result<i16> {
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn version<R: Request>(&self, cap: i16) -> Result<i16> {
         self.versions
             .pick(R::KEY, cap)
             .ok_or_else(|| Error::UnsupportedApi { api: R::KEY, peer: self.peer.to_string() })
@@ -182,7 +190,10 @@ impl Connection {
     }
 
     /// Asks in the newest version that both have, and waits.
-    pub(crate) async fn call<R: Request>(&self, request: &R) -> Result<R::Response> {
+    ///
+    /// # Errors
+    /// The connection broke, the time is over, or the answer makes no sense.
+    pub async fn call<R: Request>(&self, request: &R) -> Result<R::Response> {
         let version = self.version::<R>(i16::MAX)?;
         self.start(request, version)?.answer(self).await
     }

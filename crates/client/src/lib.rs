@@ -26,6 +26,7 @@ pub use bootstrap::{HostPort, parse_servers};
 pub use client::{Client, ClientBuilder};
 pub use cluster::Node;
 pub use config::{ConfigError, Properties};
+pub use connection::Connection;
 pub use consumer::{ConsumedRecord, Consumer, GroupConsumer, Seek};
 pub use error::Error;
 pub use group_offsets::{CommittedOffset, CommittedOffsets, ConsumerGroupMetadata};

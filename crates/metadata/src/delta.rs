@@ -298,6 +298,29 @@ pub struct Changes {
 }
 
 impl Changes {
+    /// What is different in `after`, for who does not know the records between the two.
+    #[must_use]
+    pub fn between(before: &Image, after: &Image) -> Self {
+        let mut changes = Self { brokers_changed: true, ..Self::default() };
+        for topic in before.topics.iter().filter(|topic| after.topics.by_id(topic.id).is_none()) {
+            changes.topics.insert(topic.id, TopicChange::Removed(Arc::clone(topic)));
+        }
+        for topic in after.topics.iter() {
+            let known = before.topics.by_id(topic.id);
+            let is_new = |index: &i32| {
+                let known = known.and_then(|known| known.partitions.get(index));
+                known != topic.partitions.get(index)
+            };
+            let changed: BTreeSet<_> = topic.partitions.keys().copied().filter(is_new).collect();
+            if !changed.is_empty() {
+                changes.topics.insert(topic.id, TopicChange::Changed(changed));
+            }
+        }
+        let resources = before.configs.iter().chain(after.configs.iter());
+        changes.configs = resources.map(|(resource, _)| resource.clone()).collect();
+        changes
+    }
+
     /// Adds what happened after.
     pub fn extend(&mut self, later: Self) {
         for (topic, change) in later.topics {

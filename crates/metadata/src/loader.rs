@@ -7,14 +7,14 @@ use crate::delta::{Changes, Delta, ReplayError};
 use crate::image::Image;
 
 /// Follows the metadata log.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct MetadataLoader {
     image: Image,
     /// The transaction that has begun and not ended.
     open: Option<Transaction>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Transaction {
     /// What to go back to if it aborts.
     before: Delta,
@@ -33,6 +33,12 @@ impl MetadataLoader {
     #[must_use]
     pub fn image(&self) -> &Image {
         &self.image
+    }
+
+    /// Whether a metadata transaction has begun and not ended.
+    #[must_use]
+    pub fn is_in_transaction(&self) -> bool {
+        self.open.is_some()
     }
 
     /// Replays one committed batch whose last record ends at `end_offset`. `None` while a

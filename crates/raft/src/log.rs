@@ -1,4 +1,11 @@
-//! The metadata log of one voter: opened, led, appended to, snapshotted.
+//! The metadata log of one replica: opened, grown, cut, read, snapshotted.
+//!
+//! The quorum decides what happens to it ([`crate::quorum::Effect`]); here it is done to the disk.
+//! Nothing in it is interpreted but the quorum's own records.
+
+pub(crate) mod batches;
+mod carry_out;
+mod snapshots;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -7,17 +14,21 @@ use bytes::Bytes;
 use kalda_env::Disk;
 use kalda_model::{BrokerId, CLUSTER_METADATA_TOPIC, DirectoryId, LeaderEpoch, Offset, Uuid};
 use kalda_protocol::stored::metadata::{
-    AbortTransactionRecord, BeginTransactionRecord, EndTransactionRecord, MetadataRecord,
+    BeginTransactionRecord, EndTransactionRecord, MetadataRecord,
 };
-use kalda_protocol::stored::raft::leader_change::Voter;
-use kalda_protocol::stored::raft::{ControlRecord, LeaderChangeMessage};
-use kalda_records::{BatchBuilder, BatchIter, BatchOptions, BatchView, ControlType, ValidBatch};
+use kalda_records::{BatchIter, BatchView};
 use kalda_storage::{
     AppendError, Log, LogConfig, OpenOptions, ReadError, ReadOptions, RecoveryReport, StorageError,
 };
 
+pub use batches::decode_batches;
+use batches::{batch_of, data_batch, records_of};
+pub use carry_out::{CarryOutError, Outcome};
+pub use snapshots::format;
+
+use crate::quorum::{LogView, OffsetAndEpoch, Restored, VoterSet};
 use crate::quorum_state::{QuorumState, QuorumStateError};
-use crate::snapshot::{self, SnapshotId};
+use crate::snapshot::{SnapshotContent, SnapshotId};
 
 /// Most records of one batch; a larger decision becomes a metadata transaction (KIP-868).
 const RECORDS_PER_BATCH_MAX: usize = 10_000;
@@ -30,7 +41,7 @@ const REPLAY_READ_LEN: usize = 1024 * 1024;
 const BATCH_LEN_MAX: usize = 16 * 1024 * 1024;
 
 /// Where the log is, and whose it is.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Opening<'a> {
     /// The disk.
     pub disk: &'a Arc<dyn Disk>,
@@ -38,7 +49,7 @@ pub struct Opening<'a> {
     pub log_dir: &'a Path,
     /// The id of that directory.
     pub directory_id: DirectoryId,
-    /// This voter.
+    /// This replica.
     pub node: BrokerId,
     /// Whether the log directory was closed clean.
     pub clean_shutdown: bool,
@@ -46,20 +57,19 @@ pub struct Opening<'a> {
     pub recovery_point: Offset,
     /// The wall clock.
     pub now_ms: i64,
+    /// The voters if no record names them: `controller.quorum.voters`.
+    pub static_voters: VoterSet,
 }
 
-/// What is replayed, in order: the records of the newest snapshot, then the log's batches.
-pub trait Replay {
-    /// Takes the records up to `end_offset` (exclusive).
-    ///
-    /// # Errors
-    /// They contradict what was replayed before; the text says how.
-    fn replay(
-        &mut self,
-        records: &[MetadataRecord],
-        end_offset: Offset,
-        epoch: LeaderEpoch,
-    ) -> Result<(), String>;
+/// A batch of the controller's records that is committed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Committed {
+    /// What it holds.
+    pub records: Vec<MetadataRecord>,
+    /// The offset behind its last record.
+    pub end_offset: Offset,
+    /// The epoch of the leader that wrote it.
+    pub epoch: LeaderEpoch,
 }
 
 /// Why the metadata log cannot be used: the process must not start.
@@ -79,53 +89,49 @@ pub enum OpenError {
         /// What is wrong, and where.
         reason: String,
     },
-    /// The first record of the new epoch could not be written.
+    /// A batch could not be written.
     #[error(transparent)]
     Append(#[from] AppendError),
 }
 
-/// The log of `__cluster_metadata-0`, led by this node.
+/// The log of `__cluster_metadata-0` on one disk.
 #[derive(Debug)]
 pub struct MetadataLog {
     log: Log,
     disk: Arc<dyn Disk>,
-    epoch: LeaderEpoch,
     snapshot: Option<SnapshotId>,
     bytes_since_snapshot: u64,
-    /// A metadata transaction was begun and not ended (KIP-868).
-    in_transaction: bool,
+    /// The voters if no record names them.
+    static_voters: VoterSet,
+    /// Whether the voters are records, and leaders name their directories.
+    is_dynamic: bool,
 }
 
 impl MetadataLog {
-    /// Opens the log, or makes it, and replays it into `sink`; then begins a new epoch as leader.
-    /// The first record of the epoch is appended, not yet flushed.
+    /// Opens the log, or makes it. What is in it may not be committed: only the newest snapshot is.
     ///
     /// # Errors
     /// The log cannot be trusted.
-    pub fn open(opening: Opening<'_>, sink: &mut dyn Replay) -> Result<Self, OpenError> {
+    pub fn open(opening: &Opening<'_>) -> Result<(Self, Restored), OpenError> {
         let dir = opening.log_dir.join(format!("{CLUSTER_METADATA_TOPIC}-0"));
-        let (log, is_new) = open_log(&opening, &dir)?;
+        let log = open_log(opening, &dir)?;
         let mut opened = Self {
             log,
             disk: Arc::clone(opening.disk),
-            epoch: LeaderEpoch::UNKNOWN,
             snapshot: None,
             bytes_since_snapshot: 0,
-            in_transaction: false,
+            static_voters: opening.static_voters.clone(),
+            is_dynamic: false,
         };
-        if !is_new {
-            opened.replay_snapshot(sink)?;
-            opened.replay_log(sink)?;
-        }
-        opened.begin_epoch(&opening)?;
-        opened.abort_transaction(opening.now_ms, sink)?;
-        Ok(opened)
-    }
-
-    /// The epoch that this node leads.
-    #[must_use]
-    pub fn epoch(&self) -> LeaderEpoch {
-        self.epoch
+        let view = opened.view()?;
+        opened.is_dynamic = view.kraft_version() > 0;
+        let restored = Restored {
+            id: opening.node,
+            directory: opening.directory_id,
+            quorum_state: QuorumState::load(&**opening.disk, opened.log.dir())?,
+            log: view,
+        };
+        Ok((opened, restored))
     }
 
     /// The offset that the next record gets.
@@ -134,31 +140,17 @@ impl MetadataLog {
         self.log.log_end_offset()
     }
 
+    /// Its end, with the epoch of the last record.
+    #[must_use]
+    pub fn end(&self) -> OffsetAndEpoch {
+        let snapshot = || self.snapshot.map_or(LeaderEpoch(0), |id| id.epoch);
+        let epoch = self.log.latest_epoch().unwrap_or_else(snapshot);
+        OffsetAndEpoch { offset: self.end_offset(), epoch }
+    }
+
     /// The log below, for flushing and closing.
     pub fn log_mut(&mut self) -> &mut Log {
         &mut self.log
-    }
-
-    /// Appends the records of one decision; all of them hold or none. Answers the end offset that
-    /// must be flushed before anyone hears of it.
-    ///
-    /// # Errors
-    /// The disk failed: nothing of it holds.
-    pub fn append(
-        &mut self,
-        records: &[MetadataRecord],
-        now_ms: i64,
-    ) -> Result<Offset, AppendError> {
-        if records.len() <= RECORDS_PER_BATCH_MAX {
-            return self.append_batch(records, now_ms);
-        }
-        let begin = MetadataRecord::BeginTransaction(BeginTransactionRecord::default());
-        self.append_batch(&[begin], now_ms)?;
-        for chunk in records.chunks(RECORDS_PER_BATCH_MAX) {
-            self.append_batch(chunk, now_ms)?;
-        }
-        let end = MetadataRecord::EndTransaction(EndTransactionRecord::default());
-        self.append_batch(&[end], now_ms)
     }
 
     /// Whether so much was appended since the last snapshot that another is due.
@@ -167,41 +159,104 @@ impl MetadataLog {
         self.bytes_since_snapshot >= SNAPSHOT_EVERY_BYTES
     }
 
-    /// Writes a snapshot of the committed state up to `end_offset`, durably, and drops the ones
-    /// before it.
+    /// The next committed batches from `from` on, some of those below `to`.
     ///
     /// # Errors
-    /// The disk failed.
-    pub fn write_snapshot(
-        &mut self,
-        records: &[MetadataRecord],
-        end_offset: Offset,
-        now_ms: i64,
-    ) -> Result<SnapshotId, StorageError> {
-        let id = SnapshotId { end_offset, epoch: self.epoch };
-        let path = self.log.dir().join(id.to_string());
-        let failed = |source| StorageError::Disk { path: path.clone(), source };
-        let bytes = snapshot::encode(records, self.epoch, now_ms, now_ms).map_err(failed)?;
-        self.disk.replace(&path, &bytes).map_err(failed)?;
-        for older in self.snapshots().map_err(failed)?.into_iter().filter(|other| *other < id) {
-            self.disk.remove_file(&self.log.dir().join(older.to_string())).map_err(failed)?;
+    /// The disk failed, or a record cannot be understood.
+    pub fn read_committed(&self, from: Offset, to: Offset) -> Result<Vec<Committed>, OpenError> {
+        let bytes = self.read(from, to, REPLAY_READ_LEN)?;
+        let mut committed = Vec::new();
+        for batch in BatchIter::new(&bytes) {
+            let batch = self.intact(batch)?;
+            if batch.next_offset() > to {
+                break;
+            }
+            let at = batch.base_offset();
+            let records = match batch.is_control() {
+                true => Vec::new(),
+                false => records_of(&batch)
+                    .map_err(|error| self.unusable(format!("offset {at}: {error}")))?,
+            };
+            let (end_offset, epoch) = (batch.next_offset(), batch.leader_epoch());
+            committed.push(Committed { records, end_offset, epoch });
         }
-        self.snapshot = Some(id);
-        self.bytes_since_snapshot = 0;
-        Ok(id)
+        Ok(committed)
     }
 
-    fn append_batch(
-        &mut self,
-        records: &[MetadataRecord],
-        now_ms: i64,
-    ) -> Result<Offset, AppendError> {
-        let bytes = data_batch(records, self.log.log_end_offset(), self.epoch, now_ms)
-            .map_err(|error| self.disk_error(error))?;
-        self.bytes_since_snapshot += bytes.len() as u64;
-        let batch = ValidBatch::own(bytes)?;
-        self.log.append_as_leader(batch, self.epoch, now_ms)?;
-        Ok(self.log.log_end_offset())
+    /// Whole batches from `from` on, at least one, no more than `max_bytes` beyond it.
+    fn read(&self, from: Offset, to: Offset, max_bytes: usize) -> Result<Bytes, OpenError> {
+        let upper = to.min(self.log.log_end_offset());
+        if from >= upper {
+            return Ok(Bytes::new());
+        }
+        let options = ReadOptions { max_bytes, upper, min_one_batch: true };
+        let slice = match self.log.read(from, options) {
+            Ok(Some(slice)) => slice,
+            Ok(None) => return Ok(Bytes::new()),
+            Err(ReadError::Storage(error)) => return Err(error.into()),
+            Err(error) => return Err(self.unusable(error.to_string())),
+        };
+        Ok(slice.read_bytes().map_err(|error| self.disk_error(error))?)
+    }
+
+    fn intact<'a, E: std::fmt::Display>(
+        &self,
+        batch: Result<BatchView<'a>, E>,
+    ) -> Result<BatchView<'a>, OpenError> {
+        let batch = batch.map_err(|error| self.unusable(error.to_string()))?;
+        if !batch.is_intact() {
+            let at = batch.base_offset();
+            return Err(self.unusable(format!("the batch at offset {at} is damaged")));
+        }
+        Ok(batch)
+    }
+
+    /// The outline of what is on the disk.
+    fn view(&mut self) -> Result<LogView, OpenError> {
+        let newest = self.newest_snapshot()?;
+        let mut view = match &newest {
+            Some((id, content)) if id.end_offset > Offset::ZERO => {
+                let voters = content.voters.clone();
+                let (voters, version) = voters.unwrap_or_else(|| (self.static_voters.clone(), 0));
+                LogView::from_snapshot(*id, voters, version)
+            }
+            // Formatted, and nothing was ever decided: the voters that it was formatted with.
+            Some((_, SnapshotContent { voters: Some((voters, version)), .. })) => {
+                LogView::new(voters.clone(), *version)
+            }
+            _ => LogView::new(self.static_voters.clone(), 0),
+        };
+        self.snapshot = newest.map(|(id, _)| id).filter(|id| id.end_offset > Offset::ZERO);
+        let mut from = view.start_offset();
+        if from < self.log.log_start_offset() {
+            return Err(self.unusable(format!(
+                "it begins at offset {}, but the newest snapshot ends at {from}",
+                self.log.log_start_offset()
+            )));
+        }
+        while from < self.log.log_end_offset() {
+            let bytes = self.read(from, Offset(i64::MAX), REPLAY_READ_LEN)?;
+            if bytes.is_empty() {
+                break;
+            }
+            self.bytes_since_snapshot += bytes.len() as u64;
+            let mut at = 0;
+            for batch in BatchIter::new(&bytes) {
+                let batch = self.intact(batch)?;
+                let encoded = bytes.slice(at..at + batch.size());
+                at += batch.size();
+                from = batch.next_offset();
+                if batch.base_offset() >= view.end_offset() {
+                    let batch = batch_of(&batch, encoded).map_err(|why| self.unusable(why))?;
+                    view.restore(&batch);
+                }
+            }
+        }
+        if self.log.log_end_offset() < view.start_offset() {
+            // A crash came between a snapshot that was fetched and the log that begins behind it.
+            self.log.truncate_fully_and_start_at(view.start_offset(), 0)?;
+        }
+        Ok(view)
     }
 
     fn disk_error(&self, source: std::io::Error) -> StorageError {
@@ -211,128 +266,41 @@ impl MetadataLog {
     fn unusable(&self, reason: impl Into<String>) -> OpenError {
         OpenError::Unusable { path: self.log.dir().to_owned(), reason: reason.into() }
     }
-
-    fn snapshots(&self) -> std::io::Result<Vec<SnapshotId>> {
-        let entries = self.disk.list(self.log.dir())?;
-        let mut ids: Vec<_> =
-            entries.iter().filter_map(|entry| SnapshotId::from_file_name(&entry.name)).collect();
-        ids.sort_unstable();
-        Ok(ids)
-    }
-
-    fn replay_snapshot(&mut self, sink: &mut dyn Replay) -> Result<(), OpenError> {
-        let newest = self.snapshots().map_err(|error| self.disk_error(error))?.pop();
-        let Some(id) = newest else { return Ok(()) };
-        let path = self.log.dir().join(id.to_string());
-        let bytes = self.disk.read(&path).map_err(|error| self.disk_error(error))?;
-        let records =
-            snapshot::decode(&bytes.into(), &path).map_err(|reason| self.unusable(reason))?;
-        sink.replay(&records, id.end_offset, id.epoch).map_err(|reason| self.unusable(reason))?;
-        self.snapshot = Some(id);
-        Ok(())
-    }
-
-    fn replay_log(&mut self, sink: &mut dyn Replay) -> Result<(), OpenError> {
-        let covered = self.snapshot.map_or(Offset::ZERO, |id| id.end_offset);
-        let mut from = covered;
-        if from < self.log.log_start_offset() {
-            return Err(self.unusable(format!(
-                "it begins at offset {}, but the newest snapshot ends at {covered}",
-                self.log.log_start_offset()
-            )));
-        }
-        while from < self.log.log_end_offset() {
-            let options = ReadOptions {
-                max_bytes: REPLAY_READ_LEN,
-                upper: self.log.log_end_offset(),
-                min_one_batch: true,
-            };
-            let slice = match self.log.read(from, options) {
-                Ok(Some(slice)) => slice,
-                Ok(None) => break,
-                Err(ReadError::Storage(error)) => return Err(error.into()),
-                Err(error) => return Err(self.unusable(error.to_string())),
-            };
-            let bytes = slice.read_bytes().map_err(|error| self.disk_error(error))?;
-            self.bytes_since_snapshot += bytes.len() as u64;
-            for batch in BatchIter::new(&bytes) {
-                let batch = batch.map_err(|error| self.unusable(error.to_string()))?;
-                if !batch.is_intact() {
-                    let at = batch.base_offset();
-                    return Err(self.unusable(format!("the batch at offset {at} is damaged")));
-                }
-                from = batch.next_offset();
-                if !batch.is_control() && batch.base_offset() >= covered {
-                    self.replay_batch(&batch, sink)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn replay_batch(
-        &mut self,
-        batch: &BatchView<'_>,
-        sink: &mut dyn Replay,
-    ) -> Result<(), OpenError> {
-        let at = batch.base_offset();
-        let records =
-            records_of(batch).map_err(|error| self.unusable(format!("offset {at}: {error}")))?;
-        for record in &records {
-            match record {
-                MetadataRecord::BeginTransaction(_) => self.in_transaction = true,
-                MetadataRecord::EndTransaction(_) | MetadataRecord::AbortTransaction(_) => {
-                    self.in_transaction = false;
-                }
-                _ => {}
-            }
-        }
-        sink.replay(&records, batch.next_offset(), batch.leader_epoch())
-            .map_err(|reason| self.unusable(format!("offset {at}: {reason}")))
-    }
-
-    /// Elects itself: with one voter its own vote is the majority. The vote is on disk before the
-    /// first record of the epoch is.
-    fn begin_epoch(&mut self, opening: &Opening<'_>) -> Result<(), OpenError> {
-        let known = QuorumState::load(&**opening.disk, self.log.dir())?;
-        let newest = known.map_or(LeaderEpoch(0), |state| state.epoch);
-        let newest = newest.max(self.log.latest_epoch().unwrap_or(LeaderEpoch(0)));
-        self.epoch = LeaderEpoch(newest.0 + 1);
-        let state = QuorumState {
-            epoch: self.epoch,
-            leader: Some(opening.node),
-            voted: Some((opening.node, opening.directory_id)),
-        };
-        state.store(&**opening.disk, self.log.dir())?;
-        let me = Voter { voter_id: opening.node.0, voter_directory_id: Uuid::ZERO };
-        let change = ControlRecord::LeaderChange(LeaderChangeMessage {
-            version: 0,
-            leader_id: opening.node.0,
-            voters: vec![me.clone()],
-            granting_voters: vec![me],
-        });
-        let at = self.log.log_end_offset();
-        let kind = ControlType::LeaderChange;
-        let bytes = control_batch(&change, kind, at, self.epoch, opening.now_ms)
-            .map_err(|error| self.disk_error(error))?;
-        self.log.append_control(bytes, self.epoch, opening.now_ms)?;
-        Ok(())
-    }
-
-    /// Nobody is left to end a transaction that an earlier leader began: nothing of it holds, and
-    /// what comes next must not become a part of it.
-    fn abort_transaction(&mut self, now_ms: i64, sink: &mut dyn Replay) -> Result<(), OpenError> {
-        if !std::mem::take(&mut self.in_transaction) {
-            return Ok(());
-        }
-        let reason = Some("its leader ended before it did".to_owned());
-        let abort = [MetadataRecord::AbortTransaction(AbortTransactionRecord { reason })];
-        let end = self.append_batch(&abort, now_ms)?;
-        sink.replay(&abort, end, self.epoch).map_err(|reason| self.unusable(reason))
-    }
 }
 
-fn open_log(opening: &Opening<'_>, dir: &Path) -> Result<(Log, bool), OpenError> {
+/// The batches of one decision that is to be appended at `end` in `epoch`: how many records each
+/// holds, and its bytes. All of them hold or none: more than fit into one batch become a metadata
+/// transaction.
+///
+/// # Errors
+/// A record cannot be written in its version.
+pub fn decision_batches(
+    records: &[MetadataRecord],
+    end: Offset,
+    epoch: LeaderEpoch,
+    now_ms: i64,
+) -> std::io::Result<Vec<(i64, Bytes)>> {
+    let mut batches = Vec::new();
+    let mut end = end;
+    let mut push = |records: &[MetadataRecord]| {
+        let count = i64::try_from(records.len()).unwrap_or(i64::MAX);
+        batches.push((count, data_batch(records, end, epoch, now_ms)?));
+        end = end.plus(count);
+        Ok::<_, std::io::Error>(())
+    };
+    if records.len() <= RECORDS_PER_BATCH_MAX {
+        push(records)?;
+        return Ok(batches);
+    }
+    push(&[MetadataRecord::BeginTransaction(BeginTransactionRecord::default())])?;
+    for chunk in records.chunks(RECORDS_PER_BATCH_MAX) {
+        push(chunk)?;
+    }
+    push(&[MetadataRecord::EndTransaction(EndTransactionRecord::default())])?;
+    Ok(batches)
+}
+
+fn open_log(opening: &Opening<'_>, dir: &Path) -> Result<Log, OpenError> {
     // The log is never cut by age: only a snapshot may stand for its beginning.
     let config = Arc::new(LogConfig {
         retention_ms: -1,
@@ -340,10 +308,9 @@ fn open_log(opening: &Opening<'_>, dir: &Path) -> Result<(Log, bool), OpenError>
         max_message_bytes: BATCH_LEN_MAX,
         ..LogConfig::default()
     });
-    if !opening.disk.exists(dir) {
+    if !has_segments(opening, dir)? {
         let topic_id = Some(Uuid::METADATA_TOPIC);
-        let log = Log::create(opening.disk, dir, config, topic_id, opening.now_ms)?;
-        return Ok((log, true));
+        return Ok(Log::create(opening.disk, dir, config, topic_id, opening.now_ms)?);
     }
     let options = OpenOptions {
         clean_shutdown: opening.clean_shutdown,
@@ -370,7 +337,7 @@ fn open_log(opening: &Opening<'_>, dir: &Path) -> Result<(Log, bool), OpenError>
                 damaged.from_offset
             );
             keep_as_cut(opening.disk, &report)?;
-            return Ok((log, false));
+            return Ok(log);
         }
         return Err(OpenError::Unusable {
             path: dir.to_owned(),
@@ -394,7 +361,17 @@ fn open_log(opening: &Opening<'_>, dir: &Path) -> Result<(Log, bool), OpenError>
             torn.offset
         );
     }
-    Ok((log, false))
+    Ok(log)
+}
+
+/// Whether there is a log already; a directory that was only formatted has none.
+fn has_segments(opening: &Opening<'_>, dir: &Path) -> Result<bool, StorageError> {
+    if !opening.disk.exists(dir) {
+        return Ok(false);
+    }
+    let entries = opening.disk.list(dir);
+    let entries = entries.map_err(|source| StorageError::Disk { path: dir.to_owned(), source })?;
+    Ok(entries.iter().any(|entry| entry.name.ends_with(".log")))
 }
 
 /// Gives what was cut another name than damage has, which would be refused at the next start.
@@ -406,56 +383,6 @@ fn keep_as_cut(disk: &Arc<dyn Disk>, report: &RecoveryReport) -> Result<(), Stor
         renamed.map_err(|source| StorageError::Disk { path: cut.moved_to.clone(), source })?;
     }
     Ok(())
-}
-
-/// A batch of metadata records.
-pub(crate) fn data_batch(
-    records: &[MetadataRecord],
-    base_offset: Offset,
-    epoch: LeaderEpoch,
-    now_ms: i64,
-) -> std::io::Result<Bytes> {
-    let mut batch = BatchBuilder::new(BatchOptions {
-        base_offset,
-        leader_epoch: epoch,
-        ..BatchOptions::default()
-    });
-    for record in records {
-        let value = record.encode_value().map_err(std::io::Error::other)?;
-        batch.append(now_ms, None, Some(&value), &[]);
-    }
-    batch.build()
-}
-
-/// A batch with one control record.
-pub(crate) fn control_batch(
-    record: &ControlRecord,
-    kind: ControlType,
-    base_offset: Offset,
-    epoch: LeaderEpoch,
-    now_ms: i64,
-) -> std::io::Result<Bytes> {
-    let mut batch = BatchBuilder::new(BatchOptions {
-        base_offset,
-        leader_epoch: epoch,
-        is_control: true,
-        ..BatchOptions::default()
-    });
-    let value = record.encode_value().map_err(std::io::Error::other)?;
-    batch.append(now_ms, Some(&kind.to_key()), Some(&value), &[]);
-    batch.build()
-}
-
-/// The records of a batch, all of them or an error: skipping one would make another cluster of it.
-pub(crate) fn records_of(batch: &BatchView<'_>) -> Result<Vec<MetadataRecord>, String> {
-    let mut records = Vec::new();
-    for record in batch.records() {
-        let record = record.map_err(|error| error.to_string())?;
-        let value = record.value.ok_or_else(|| format!("record {} is null", record.offset))?;
-        let decoded = MetadataRecord::decode_value(Bytes::copy_from_slice(value));
-        records.push(decoded.map_err(|error| format!("record {}: {error}", record.offset))?);
-    }
-    Ok(records)
 }
 
 #[cfg(test)]

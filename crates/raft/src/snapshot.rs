@@ -8,9 +8,12 @@ use bytes::{Bytes, BytesMut};
 use kalda_model::{LeaderEpoch, Offset};
 use kalda_protocol::stored::metadata::MetadataRecord;
 use kalda_protocol::stored::raft::{ControlRecord, SnapshotFooterRecord, SnapshotHeaderRecord};
-use kalda_records::{BatchIter, ControlType};
+use kalda_records::BatchIter;
 
-use crate::log::{control_batch, data_batch, records_of};
+use crate::log::batches::{
+    control_batch, control_record, control_records, data_batch, is_footer, records_of, voter_set,
+};
+use crate::quorum::{Control, VoterSet};
 
 /// Most records of one batch of a snapshot, as Kafka writes them.
 const RECORDS_PER_BATCH: usize = 1024;
@@ -44,73 +47,80 @@ impl SnapshotId {
     }
 }
 
-/// The bytes of a snapshot that holds `records`.
+/// What a snapshot holds.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub(crate) struct SnapshotContent {
+    /// The metadata.
+    pub(crate) records: Vec<MetadataRecord>,
+    /// The voters as records name them, and the `kraft.version`; none where the voters are static.
+    pub(crate) voters: Option<(VoterSet, i16)>,
+}
+
+/// The bytes of a snapshot.
 pub(crate) fn encode(
-    records: &[MetadataRecord],
+    content: &SnapshotContent,
     epoch: LeaderEpoch,
     last_timestamp: i64,
     now_ms: i64,
 ) -> std::io::Result<Bytes> {
     let mut out = BytesMut::new();
-    let mut offset = Offset::ZERO;
-    let header = ControlRecord::SnapshotHeader(SnapshotHeaderRecord {
+    let mut head = vec![ControlRecord::SnapshotHeader(SnapshotHeaderRecord {
         version: 0,
         last_contained_log_timestamp: last_timestamp,
-    });
-    out.extend_from_slice(&control_batch(
-        &header,
-        ControlType::SnapshotHeader,
-        offset,
-        epoch,
-        now_ms,
-    )?);
-    offset = offset.plus(1);
-    for chunk in records.chunks(RECORDS_PER_BATCH) {
+    })];
+    if let Some((voters, kraft_version)) = &content.voters {
+        head.push(control_record(&Control::KRaftVersion(*kraft_version), true));
+        head.push(control_record(&Control::Voters(voters.clone()), true));
+    }
+    out.extend_from_slice(&control_batch(&head, Offset::ZERO, epoch, now_ms)?);
+    let mut offset = Offset::ZERO.plus(i64::try_from(head.len()).unwrap_or(i64::MAX));
+    for chunk in content.records.chunks(RECORDS_PER_BATCH) {
         out.extend_from_slice(&data_batch(chunk, offset, epoch, now_ms)?);
         offset = offset.plus(i64::try_from(chunk.len()).unwrap_or(i64::MAX));
     }
-    let footer = ControlRecord::SnapshotFooter(SnapshotFooterRecord { version: 0 });
-    out.extend_from_slice(&control_batch(
-        &footer,
-        ControlType::SnapshotFooter,
-        offset,
-        epoch,
-        now_ms,
-    )?);
+    let footer = [ControlRecord::SnapshotFooter(SnapshotFooterRecord { version: 0 })];
+    out.extend_from_slice(&control_batch(&footer, offset, epoch, now_ms)?);
     Ok(out.freeze())
 }
 
-/// The records of a snapshot.
+/// What a snapshot holds.
 ///
 /// # Errors
 /// A batch is damaged or undecodable, or the footer is missing: the file was not finished.
-pub(crate) fn decode(bytes: &Bytes, path: &Path) -> Result<Vec<MetadataRecord>, String> {
-    let mut records = Vec::new();
+pub(crate) fn decode(bytes: &Bytes, path: &Path) -> Result<SnapshotContent, String> {
+    let at = |error: String| format!("{}: {error}", path.display());
+    let mut content = SnapshotContent::default();
+    let (mut voters, mut version) = (None, 0);
     let mut is_finished = false;
     for batch in BatchIter::new(bytes) {
-        let batch = batch.map_err(|error| format!("{}: {error}", path.display()))?;
+        let batch = batch.map_err(|error| at(error.to_string()))?;
         if !batch.is_intact() {
-            return Err(format!("{}: a batch fails its checksum", path.display()));
+            return Err(at("a batch fails its checksum".to_owned()));
         }
-        if batch.is_control() {
-            let is_footer =
-                |key: &[u8]| ControlType::from_key(key) == Some(ControlType::SnapshotFooter);
-            let keys = batch.records().filter_map(Result::ok).filter_map(|record| record.key);
-            is_finished |= keys.into_iter().any(is_footer);
-        } else {
-            records.extend(
-                records_of(&batch).map_err(|error| format!("{}: {error}", path.display()))?,
-            );
+        if !batch.is_control() {
+            content.records.extend(records_of(&batch).map_err(at)?);
+            continue;
+        }
+        is_finished |= is_footer(&batch);
+        for record in control_records(&batch).map_err(at)? {
+            match record {
+                ControlRecord::KRaftVersion(record) => version = record.kraft_version,
+                ControlRecord::Voters(record) => voters = Some(voter_set(&record)),
+                _ => {}
+            }
         }
     }
-    if is_finished { Ok(records) } else { Err(format!("{} has no footer", path.display())) }
+    content.voters = voters.map(|voters| (voters, version));
+    if is_finished { Ok(content) } else { Err(format!("{} has no footer", path.display())) }
 }
 
 #[cfg(test)]
 mod tests {
+    use kalda_model::{BrokerId, Uuid};
     use kalda_protocol::stored::metadata::FeatureLevelRecord;
 
     use super::*;
+    use crate::quorum::{ReplicaKey, Voter};
 
     #[test]
     fn names_are_kafkas() {
@@ -128,10 +138,13 @@ mod tests {
             name: "metadata.version".into(),
             feature_level: 27,
         });
-        let records = vec![record; 3000];
-        let bytes = encode(&records, LeaderEpoch(3), 5, 9).unwrap();
+        let key = ReplicaKey { id: BrokerId(1), directory: Some(Uuid(7)) };
+        let voter = Voter { key, endpoints: Vec::new(), kraft_versions: (0, 1) };
+        let voters = Some((VoterSet::new([voter]), 1));
+        let content = SnapshotContent { records: vec![record; 3000], voters };
+        let bytes = encode(&content, LeaderEpoch(3), 5, 9).unwrap();
         let path = Path::new("snapshot");
-        assert_eq!(decode(&bytes, path).unwrap(), records);
+        assert_eq!(decode(&bytes, path).unwrap(), content);
         let footer_len = bytes.len() - 80;
         assert!(decode(&bytes.slice(..footer_len), path).is_err());
     }

@@ -24,6 +24,7 @@ fn data(base_offset: i64, record_count: i64, epoch: i32) -> Batch {
         record_count,
         epoch: LeaderEpoch(epoch),
         body: Body::Data(Bytes::from_static(b"x")),
+        encoded: None,
     }
 }
 
@@ -128,16 +129,16 @@ fn kafka_16530_a_leader_that_is_removed_does_not_count_itself() {
     one.elect();
     one.flush();
     for id in [2, 3] {
-        one.request(fetch(id, 1, end(1, 1)));
+        one.request(fetch(id, 1, end(3, 1)));
     }
-    assert_eq!(one.quorum.high_watermark(), Offset(1));
+    assert_eq!(one.quorum.high_watermark(), Offset(3));
     one.request(Request::RemoveVoter { voter: key(1) });
-    assert_eq!(one.quorum.log().end_offset(), Offset(2));
+    assert_eq!(one.quorum.log().end_offset(), Offset(4));
     one.flush();
-    let first = one.request(fetch(2, 1, end(2, 1)));
+    let first = one.request(fetch(2, 1, end(4, 1)));
     assert_eq!(high_watermarks(&first), [0; 0], "one of three others");
-    let second = one.request(fetch(3, 1, end(2, 1)));
-    assert_eq!(high_watermarks(&second), [2], "two of three others");
+    let second = one.request(fetch(3, 1, end(4, 1)));
+    assert_eq!(high_watermarks(&second), [4], "two of three others");
     assert_eq!(one.quorum.role(), RoleName::Resigned, "its removal is committed");
 }
 
@@ -178,12 +179,12 @@ fn kafka_15100_a_fetch_that_waits_is_answered_once_though_the_leader_is_gone() {
     let mut one = One::new(1, voters(3));
     one.elect();
     one.flush();
-    one.request(fetch(2, 1, end(1, 1)));
+    one.request(fetch(2, 1, end(3, 1)));
     let parked = one.request(Request::Fetch(FetchRequest {
         replica: key(3),
         epoch: LeaderEpoch(1),
-        end: end(1, 1),
-        high_watermark: Offset(1),
+        end: end(3, 1),
+        high_watermark: Offset(3),
         wait_ms_max: 500,
     }));
     assert_eq!(one.answers(&parked).len(), 0);
@@ -381,14 +382,14 @@ fn openraft_2091_the_removed_voter_that_alone_has_the_record_leads_once_more() {
     let mut one = One::new(1, voters(2));
     one.elect();
     one.flush();
-    one.request(fetch(2, 1, end(1, 1)));
+    one.request(fetch(2, 1, end(3, 1)));
     one.request(Request::RemoveVoter { voter: key(1) });
     one.flush();
     one.input(Input::Resign);
     let mut again = one.restart();
     assert!(!again.quorum.is_voter());
     // Node 2, whose log is shorter, gets no vote here; so this one has to stand.
-    let effects = again.request(vote(2, 1, 2, end(1, 1), false));
+    let effects = again.request(vote(2, 1, 2, end(3, 1), false));
     assert_eq!(again.answers(&effects)[0].body, ResponseBody::Vote { granted: false });
     again.wait_for_election();
     again.grant(2);
@@ -414,12 +415,12 @@ fn one_change_of_voters_at_a_time_and_only_where_they_are_records() {
     one.flush();
     let early = refusal(&mut one, remove(2));
     assert_eq!(early, Some(Some(Refusal::RequestTimedOut)), "nothing of its epoch is committed");
-    one.request(fetch(2, 1, end(1, 1)));
+    one.request(fetch(2, 1, end(3, 1)));
     assert_eq!(refusal(&mut one, remove(9)), Some(Some(Refusal::VoterNotFound)));
     assert_eq!(refusal(&mut one, remove(3)), None, "it waits for the commit");
     assert_eq!(refusal(&mut one, remove(2)), Some(Some(Refusal::RequestTimedOut)), "one at a time");
     one.flush();
-    let committed = one.request(fetch(2, 1, end(2, 1)));
+    let committed = one.request(fetch(2, 1, end(4, 1)));
     let refusals: Vec<_> = one.answers(&committed).iter().map(|answer| answer.refusal).collect();
     assert!(refusals.contains(&None), "the removal is answered: {refusals:?}");
     assert_eq!(one.quorum.log().voters().len(), 2);
@@ -477,12 +478,12 @@ fn a_fetch_that_waits_is_answered_when_its_replica_asks_again() {
     let mut one = One::new(1, voters(3));
     one.elect();
     one.flush();
-    one.request(fetch(2, 1, end(1, 1)));
+    one.request(fetch(2, 1, end(3, 1)));
     let waits = FetchRequest {
         replica: key(3),
         epoch: LeaderEpoch(1),
-        end: end(1, 1),
-        high_watermark: Offset(1),
+        end: end(3, 1),
+        high_watermark: Offset(3),
         wait_ms_max: 500,
     };
     let first = one.request(Request::Fetch(waits.clone()));

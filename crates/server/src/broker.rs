@@ -4,13 +4,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use kalda_client::HostPort;
 use kalda_env::{Clock, Disk, Rng};
 use kalda_metadata::config::ConfigSources;
-use kalda_metadata::{BrokerRegistration, Image, TopicImage};
-use kalda_model::{BrokerEpoch, BrokerId, ClusterId};
+use kalda_metadata::{BrokerRegistration, Endpoint, Image, TopicImage};
+use kalda_model::{BrokerEpoch, BrokerId, ClusterId, Offset};
 use kalda_protocol::ErrorCode;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use crate::config::{AdvertisedHost, BrokerConfig, Listener};
 use crate::connection::{Peer, RequestMemory};
@@ -18,9 +19,11 @@ use crate::directory::DataDirectory;
 use crate::groups::GroupCoordinator;
 use crate::handlers::fetch::FetchSessions;
 use crate::partitions::PartitionTable;
+use crate::peer::{ActiveController, ControllerChannel, Peers};
 use crate::producer_ids::ProducerIds;
+use crate::quorum::{ControllerHandle, QuorumHandle};
+use crate::tasks::broker_lifecycle::Lifecycle;
 use crate::tasks::cleaner::Cleaner;
-use crate::tasks::controller::ControllerHandle;
 use crate::tasks::directory_move::Moves;
 use crate::transactions::TransactionCoordinator;
 
@@ -63,15 +66,27 @@ pub(crate) struct Broker {
     pub(crate) listeners: Vec<BoundListener>,
     pub(crate) directories: Vec<Arc<DataDirectory>>,
     pub(crate) partitions: PartitionTable,
+    /// The node's part in the metadata quorum.
+    pub(crate) quorum: QuorumHandle,
+    /// The controller, if it is active here.
     pub(crate) controller: ControllerHandle,
+    /// Where it is active.
+    pub(crate) active_controller: ActiveController,
+    /// To it, wherever that is.
+    pub(crate) controller_channel: ControllerChannel,
+    /// To the other brokers.
+    pub(crate) peers: Peers,
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) groups: GroupCoordinator,
     pub(crate) transactions: TransactionCoordinator,
+    pub(crate) lifecycle: Lifecycle,
     pub(crate) moves: Moves,
     pub(crate) cleaner: Cleaner,
     pub(crate) stop: Stop,
     image: RwLock<Arc<Image>>,
+    /// The end of the metadata that this node acts on.
+    published: watch::Sender<Offset>,
     epoch: AtomicI64,
     warned_of_localhost: AtomicBool,
 }
@@ -83,8 +98,8 @@ pub(crate) struct Parts {
     pub(crate) world: World,
     pub(crate) listeners: Vec<BoundListener>,
     pub(crate) directories: Vec<Arc<DataDirectory>>,
+    pub(crate) quorum: QuorumHandle,
     pub(crate) controller: ControllerHandle,
-    pub(crate) image: Image,
     pub(crate) request_memory_max: usize,
     pub(crate) stop: Stop,
 }
@@ -106,15 +121,21 @@ impl Broker {
             listeners: parts.listeners,
             directories: parts.directories,
             partitions: PartitionTable::default(),
+            quorum: parts.quorum,
             controller: parts.controller,
+            active_controller: ActiveController::default(),
+            controller_channel: ControllerChannel::default(),
+            peers: Peers::default(),
             fetch_sessions: FetchSessions::new(sessions, Arc::clone(&world.rng)),
             producer_ids: ProducerIds::default(),
             groups: GroupCoordinator::default(),
             transactions: TransactionCoordinator::default(),
+            lifecycle: Lifecycle::default(),
             moves: Moves::default(),
             cleaner: Cleaner::default(),
             stop: parts.stop,
-            image: RwLock::new(Arc::new(parts.image)),
+            image: RwLock::default(),
+            published: watch::Sender::new(Offset::ZERO),
             epoch: AtomicI64::new(-1),
             warned_of_localhost: AtomicBool::new(false),
             config,
@@ -129,10 +150,65 @@ impl Broker {
         Arc::clone(&self.image.read())
     }
 
-    /// Lets everybody see `image`. Called by the controller loop, after its records are committed
-    /// and the partitions stand.
-    pub(crate) fn publish(&self, image: Image) {
+    /// Lets everybody see `image`, the metadata up to `end`. Called by the metadata publisher, after
+    /// it is committed and the partitions stand.
+    pub(crate) fn publish(&self, image: Image, end: Offset) {
         *self.image.write() = Arc::new(image);
+        self.published.send_replace(end);
+    }
+
+    /// Waits until this node acts on the metadata up to `end`, or stops.
+    pub(crate) async fn published(&self, end: Offset) {
+        let mut published = self.published.subscribe();
+        tokio::select! {
+            _ = published.wait_for(|upto| *upto >= end) => {}
+            () = self.stopping() => {}
+        }
+    }
+
+    /// The end of the metadata that this node acts on.
+    pub(crate) fn published_end(&self) -> Offset {
+        *self.published.borrow()
+    }
+
+    /// Tells when there is newer metadata.
+    pub(crate) fn watch_published(&self) -> watch::Receiver<Offset> {
+        self.published.subscribe()
+    }
+
+    /// Whether `peer` came in where nodes ask the controllers.
+    pub(crate) fn is_controller_listener(&self, peer: &Peer) -> bool {
+        self.listeners[peer.listener].listener.is_controllers
+    }
+
+    /// What others dial to reach a listener of this node.
+    pub(crate) fn advertised(&self, bound: &BoundListener) -> HostPort {
+        let (host, port) = match &bound.listener.advertised {
+            AdvertisedHost::Fixed { host, port } => (host.clone(), *port),
+            // Clients are told what they dialled; other nodes need some name.
+            AdvertisedHost::AsDialled if self.config.is_alone() => ("localhost".to_owned(), 0),
+            AdvertisedHost::AsDialled => (machine_name(), 0),
+        };
+        HostPort { host, port: if port == 0 { bound.address.port() } else { port } }
+    }
+
+    /// The listeners on which other nodes reach the controller of this one, by name.
+    pub(crate) fn controller_endpoints(&self) -> Vec<(String, HostPort)> {
+        let ours = self.listeners.iter().filter(|bound| bound.listener.is_controllers);
+        ours.map(|bound| (bound.listener.name.clone(), self.advertised(bound))).collect()
+    }
+
+    /// Where other nodes reach the controller of this one, if it has such a listener.
+    pub(crate) fn controller_address(&self) -> Option<HostPort> {
+        self.controller_endpoints().into_iter().next().map(|(_, address)| address)
+    }
+
+    /// Where other brokers reach `broker`.
+    pub(crate) fn inter_broker_endpoint<'a>(
+        &self,
+        broker: &'a BrokerRegistration,
+    ) -> Option<&'a Endpoint> {
+        broker.endpoint(&self.config.inter_broker_listener)
     }
 
     /// The epoch of this broker's registration.
@@ -206,6 +282,11 @@ impl Broker {
     pub(crate) fn is_stopping(&self) -> bool {
         self.stop.is_asked()
     }
+}
+
+/// What this machine calls itself.
+fn machine_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
 }
 
 /// The host that a client must have dialled to come in at `local`.

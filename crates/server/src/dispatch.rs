@@ -11,8 +11,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use kalda_protocol::messages as api;
 use kalda_protocol::{
-    ApiKey, DecodeError, EncodeError, Message as _, Request, RequestHeader, RequestPrefix,
-    ResponseHeader,
+    ApiKey, DecodeError, EncodeError, ErrorCode, Message as _, Request, RequestHeader,
+    RequestPrefix, ResponseHeader,
 };
 
 use crate::broker::Broker;
@@ -45,10 +45,22 @@ enum Handler {
     Cold(fn(RequestContext, Bytes, BytesMut) -> Handling),
 }
 
-/// One API as this broker serves it.
+/// On which listeners an API is served.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    /// Those of clients.
+    Clients,
+    /// Those of the controllers.
+    Controllers,
+    /// Both; on those of clients it is passed on to the controller.
+    Both,
+}
+
+/// One API as this node serves it.
 pub(crate) struct Api {
     pub(crate) key: ApiKey,
     versions: RangeInclusive<i16>,
+    scope: Scope,
     handler: Handler,
 }
 
@@ -57,11 +69,28 @@ impl Api {
     where
         R::Response: 'static,
     {
-        Self { key: R::KEY, versions: stable(R::KEY), handler: Handler::Cold(run::<R>) }
+        let (versions, handler) = (stable(R::KEY), Handler::Cold(run::<R>));
+        Self { key: R::KEY, versions, scope: Scope::Clients, handler }
     }
 
     const fn hot<R: Request>(handler: Handler) -> Self {
-        Self { key: R::KEY, versions: stable(R::KEY), handler }
+        Self { key: R::KEY, versions: stable(R::KEY), scope: Scope::Clients, handler }
+    }
+
+    /// The same, on the listeners of the controllers only.
+    const fn at_controllers(self) -> Self {
+        Self { scope: Scope::Controllers, ..self }
+    }
+
+    /// The same, there too.
+    const fn at_both(self) -> Self {
+        Self { scope: Scope::Both, ..self }
+    }
+
+    /// Whether it is served on the listeners of the controllers, or on those of clients.
+    pub(crate) fn is_served(&self, at_controllers: bool) -> bool {
+        let other = if at_controllers { Scope::Clients } else { Scope::Controllers };
+        self.scope != other
     }
 
     /// The versions that clients are told of. Produce says 0 although it is served from 3 on, as
@@ -84,7 +113,7 @@ const fn stable(key: ApiKey) -> RangeInclusive<i16> {
     }
 }
 
-/// Everything that is handled. Keys not here are neither advertised nor answered.
+/// Everything that is handled, and where. Keys not here are neither advertised nor answered.
 pub(crate) static APIS: &[Api] = &[
     Api::hot::<api::produce::ProduceRequest>(Handler::Produce),
     Api::hot::<api::fetch::FetchRequest>(Handler::Fetch),
@@ -99,9 +128,9 @@ pub(crate) static APIS: &[Api] = &[
     Api::cold::<api::sync_group::SyncGroupRequest>(),
     Api::cold::<api::describe_groups::DescribeGroupsRequest>(),
     Api::cold::<api::list_groups::ListGroupsRequest>(),
-    Api::cold::<api::api_versions::ApiVersionsRequest>(),
-    Api::cold::<api::create_topics::CreateTopicsRequest>(),
-    Api::cold::<api::delete_topics::DeleteTopicsRequest>(),
+    Api::cold::<api::api_versions::ApiVersionsRequest>().at_both(),
+    Api::cold::<api::create_topics::CreateTopicsRequest>().at_both(),
+    Api::cold::<api::delete_topics::DeleteTopicsRequest>().at_both(),
     Api::cold::<api::delete_records::DeleteRecordsRequest>(),
     Api::cold::<api::init_producer_id::InitProducerIdRequest>(),
     Api::cold::<api::offset_for_leader_epoch::OffsetForLeaderEpochRequest>(),
@@ -110,15 +139,15 @@ pub(crate) static APIS: &[Api] = &[
     Api::cold::<api::end_txn::EndTxnRequest>(),
     Api::cold::<api::write_txn_markers::WriteTxnMarkersRequest>(),
     Api::cold::<api::txn_offset_commit::TxnOffsetCommitRequest>(),
-    Api::cold::<api::describe_configs::DescribeConfigsRequest>(),
-    Api::cold::<api::alter_configs::AlterConfigsRequest>(),
+    Api::cold::<api::describe_configs::DescribeConfigsRequest>().at_both(),
+    Api::cold::<api::alter_configs::AlterConfigsRequest>().at_both(),
     Api::cold::<api::alter_replica_log_dirs::AlterReplicaLogDirsRequest>(),
     Api::cold::<api::describe_log_dirs::DescribeLogDirsRequest>(),
-    Api::cold::<api::create_partitions::CreatePartitionsRequest>(),
+    Api::cold::<api::create_partitions::CreatePartitionsRequest>().at_both(),
     Api::cold::<api::delete_groups::DeleteGroupsRequest>(),
-    Api::cold::<api::incremental_alter_configs::IncrementalAlterConfigsRequest>(),
+    Api::cold::<api::incremental_alter_configs::IncrementalAlterConfigsRequest>().at_both(),
     Api::cold::<api::offset_delete::OffsetDeleteRequest>(),
-    Api::cold::<api::describe_cluster::DescribeClusterRequest>(),
+    Api::cold::<api::describe_cluster::DescribeClusterRequest>().at_both(),
     Api::cold::<api::describe_producers::DescribeProducersRequest>(),
     Api::cold::<api::describe_transactions::DescribeTransactionsRequest>(),
     Api::cold::<api::list_transactions::ListTransactionsRequest>(),
@@ -126,7 +155,32 @@ pub(crate) static APIS: &[Api] = &[
     Api::cold::<api::consumer_group_describe::ConsumerGroupDescribeRequest>(),
     Api::cold::<api::list_config_resources::ListConfigResourcesRequest>(),
     Api::cold::<api::describe_topic_partitions::DescribeTopicPartitionsRequest>(),
+    Api::cold::<api::elect_leaders::ElectLeadersRequest>().at_both(),
+    Api::cold::<api::alter_partition_reassignments::AlterPartitionReassignmentsRequest>().at_both(),
+    Api::cold::<api::list_partition_reassignments::ListPartitionReassignmentsRequest>().at_both(),
+    Api::cold::<api::update_features::UpdateFeaturesRequest>().at_both(),
+    Api::cold::<api::unregister_broker::UnregisterBrokerRequest>().at_both(),
+    Api::cold::<api::describe_quorum::DescribeQuorumRequest>().at_both(),
+    Api::cold::<api::add_raft_voter::AddRaftVoterRequest>().at_both(),
+    Api::cold::<api::remove_raft_voter::RemoveRaftVoterRequest>().at_both(),
+    Api::cold::<api::alter_partition::AlterPartitionRequest>().at_controllers(),
+    Api::cold::<api::allocate_producer_ids::AllocateProducerIdsRequest>().at_controllers(),
+    Api::cold::<api::assign_replicas_to_dirs::AssignReplicasToDirsRequest>().at_controllers(),
+    Api::cold::<api::broker_registration::BrokerRegistrationRequest>().at_controllers(),
+    Api::cold::<api::broker_heartbeat::BrokerHeartbeatRequest>().at_controllers(),
+    Api::cold::<api::controller_registration::ControllerRegistrationRequest>().at_controllers(),
+    Api::cold::<api::envelope::EnvelopeRequest>().at_controllers(),
+    Api::cold::<api::vote::VoteRequest>().at_controllers(),
+    Api::cold::<api::begin_quorum_epoch::BeginQuorumEpochRequest>().at_controllers(),
+    Api::cold::<api::end_quorum_epoch::EndQuorumEpochRequest>().at_controllers(),
+    Api::hot::<api::fetch::FetchRequest>(Handler::Cold(fetch_metadata)).at_controllers(),
+    Api::cold::<api::fetch_snapshot::FetchSnapshotRequest>().at_controllers(),
+    Api::cold::<api::update_raft_voter::UpdateRaftVoterRequest>().at_controllers(),
 ];
+
+fn fetch_metadata(cx: RequestContext, body: Bytes, out: BytesMut) -> Handling {
+    Box::pin(handlers::quorum_fetch::serve(cx, body, out))
+}
 
 /// Why a request gets no answer but a closed connection, as in Kafka: nothing decodable could be
 /// said.
@@ -189,7 +243,8 @@ pub(crate) fn serve_in_place(
     let RequestPrefix { api_key, api_version: version, correlation_id } = prefix;
     let produce = &APIS[0];
     debug_assert_eq!(produce.key, ApiKey::Produce);
-    if api_key != ApiKey::Produce.value() || !produce.versions.contains(&version) {
+    let is_ours = api_key == ApiKey::Produce.value() && produce.versions.contains(&version);
+    if !is_ours || broker.is_controller_listener(peer) {
         return Ok(None);
     }
     let body = kalda_protocol::produce::body(frame, version)?;
@@ -205,11 +260,46 @@ pub(crate) fn serve_in_place(
     Ok(served)
 }
 
+/// The API of that key on the listeners of the controllers, or on those of clients.
+fn find(key: i16, at_controllers: bool) -> Option<&'static Api> {
+    let key = ApiKey::from_i16(key)?;
+    APIS.iter().find(|api| api.key == key && api.is_served(at_controllers))
+}
+
+/// Serves what a broker passes on: the bytes of a request, for the bytes of its answer.
+pub(crate) async fn serve_forwarded(
+    cx: &RequestContext,
+    mut data: Bytes,
+) -> Result<Bytes, ErrorCode> {
+    let prefix = RequestPrefix::peek(&data).map_err(|_| ErrorCode::InvalidRequest)?;
+    let api = find(prefix.api_key, true).filter(|api| api.scope == Scope::Both);
+    let api = api.filter(|api| api.versions.contains(&prefix.api_version));
+    let (Some(api), Ok(header)) = (api, RequestHeader::decode(&mut data)) else {
+        return Err(ErrorCode::InvalidRequest);
+    };
+    let Handler::Cold(run) = &api.handler else { return Err(ErrorCode::InvalidRequest) };
+    let inner = RequestContext {
+        broker: Arc::clone(&cx.broker),
+        peer: Arc::clone(&cx.peer),
+        version: header.api_version,
+        client_id: header.client_id,
+    };
+    let mut out = BytesMut::with_capacity(256);
+    let version = inner.version;
+    ResponseHeader { correlation_id: header.correlation_id }.encode(&mut out, api.key, version);
+    match run(inner, data, out).await {
+        Ok(answer) => Ok(answer.freeze()),
+        Err(error) => {
+            tracing::debug!(%error, "a request that was passed on is refused");
+            Err(ErrorCode::InvalidRequest)
+        }
+    }
+}
+
 /// Reads the header of a request and finds its API.
-pub(crate) fn open(frame: Frame) -> Result<Opened, Refusal> {
+pub(crate) fn open(frame: Frame, at_controllers: bool) -> Result<Opened, Refusal> {
     let prefix = RequestPrefix::peek(&frame.body)?;
-    let key = ApiKey::from_i16(prefix.api_key);
-    let api = APIS.iter().find(|api| Some(api.key) == key);
+    let api = find(prefix.api_key, at_controllers);
     let unsupported = Refusal::Unsupported(prefix.api_key, prefix.api_version);
     let api = api.ok_or(unsupported)?;
     let mut body = frame.body.clone();

@@ -6,6 +6,7 @@
 mod broker;
 mod config;
 mod connection;
+mod controlled;
 mod coordinators;
 mod directory;
 mod dispatch;
@@ -14,11 +15,15 @@ mod handlers;
 mod hosted;
 mod listener;
 mod partitions;
+mod peer;
 mod producer_ids;
+mod quorum;
 mod shard;
 mod start;
 mod tasks;
 mod transactions;
 
-pub use config::{AdvertisedHost, BrokerConfig, ConfigError, Listener, Warning};
+pub use config::{
+    AdvertisedHost, BrokerConfig, ConfigError, Listener, QuorumConfig, Roles, Warning,
+};
 pub use start::{Server, StartError};

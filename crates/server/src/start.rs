@@ -4,23 +4,27 @@ mod directories;
 mod metadata;
 mod stop;
 
+pub(crate) use directories::OpenedDirectories;
+pub(crate) use metadata::host_partitions;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use kalda_controller::LastShutdown;
 use kalda_coordinator::GroupShard;
 use kalda_env::{FsDisk, OsRng, SystemClock};
+use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
 use crate::broker::{BoundListener, Broker, Parts, Stop, World};
 use crate::config::{AdvertisedHost, BrokerConfig};
 use crate::coordinators::run_timers;
 use crate::listener::{ConnectionLimits, bind};
+use crate::quorum::{QuorumHandle, QuorumLoop, QuorumParts, SharedMetadataLog};
 use crate::shard::{self, Shard, ShardHandle};
 use crate::tasks::cleaner::Cleaner;
-use crate::tasks::controller::{Commands, ControllerHandle, ControllerLoop};
-use crate::tasks::housekeeping;
+use crate::tasks::metadata_publisher::Publication;
+use crate::tasks::{broker_lifecycle, housekeeping, metadata_publisher};
 use crate::transactions;
 
 /// Requests may hold this much memory unless `queued.max.request.bytes` says otherwise.
@@ -35,12 +39,7 @@ pub struct StartError(pub String);
 pub struct Server {
     broker: Arc<Broker>,
     threads: Vec<JoinHandle<()>>,
-    controller: ControllerParts,
-}
-
-/// What the stop needs of the controller.
-struct ControllerParts {
-    log: Arc<crate::tasks::controller::SharedMetadataLog>,
+    metadata_log: Arc<SharedMetadataLog>,
 }
 
 impl Server {
@@ -68,15 +67,17 @@ impl Server {
         let stop = Stop::default();
         let opened = directories::open(&config, &world, &stop)?;
         let metadata = metadata::open(&config, &world, &opened)?;
-        let (controller, commands) = ControllerHandle::new();
+        let (quorum, controller, events) = QuorumHandle::new();
+        let metadata_log = SharedMetadataLog::new(metadata.log, quorum.clone());
+        metadata.directory.set_metadata_log(&metadata_log);
         let memory = config.number("queued.max.request.bytes");
         let broker = Broker::new(Parts {
             cluster_id: opened.cluster_id.clone(),
             world,
             listeners,
             directories: opened.all.iter().map(|one| Arc::clone(&one.directory)).collect(),
+            quorum,
             controller,
-            image: metadata.loader.image().clone(),
             request_memory_max: match usize::try_from(memory) {
                 Ok(bytes) if bytes > 0 => bytes,
                 _ => REQUEST_MEMORY_DEFAULT,
@@ -84,23 +85,24 @@ impl Server {
             stop,
             config,
         });
-        let last = metadata::host_partitions(&broker, &opened)?;
-        let controller = ControllerParts { log: Arc::clone(&metadata.log) };
-        let controller_loop = ControllerLoop {
-            broker: Arc::clone(&broker),
-            directory: Arc::clone(&metadata.directory),
-            log: metadata.log,
+        let (publications, published) = mpsc::unbounded_channel();
+        let quorum = QuorumParts {
+            log: Arc::clone(&metadata_log),
+            directory: metadata.directory,
+            restored: metadata.restored,
             loader: metadata.loader,
-            changes: kalda_metadata::Changes::default(),
+            events,
+            publications: publications.clone(),
         };
-        let threads = run_shards(&broker, sockets, controller_loop, commands, last)?;
-        Ok(Self { broker, threads, controller })
+        let first = First { sockets, quorum, opened, publications, published };
+        let threads = run_shards(&broker, first)?;
+        Ok(Self { broker, threads, metadata_log })
     }
 
     /// The addresses that clients can connect to.
     #[must_use]
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.broker.listeners.iter().map(|bound| bound.address).collect()
+        self.for_clients().map(|bound| bound.address).collect()
     }
 
     /// The id of the cluster.
@@ -112,7 +114,7 @@ impl Server {
     /// Each listener: its name, the address that it is bound to, and what a client dials.
     #[must_use]
     pub fn listeners(&self) -> Vec<(String, SocketAddr, String)> {
-        let all = self.broker.listeners.iter().map(|bound| {
+        let all = self.for_clients().map(|bound| {
             let dialled = match &bound.listener.advertised {
                 AdvertisedHost::AsDialled => {
                     format!(
@@ -130,7 +132,18 @@ impl Server {
         all.collect()
     }
 
-    /// Asks the broker to stop, from any thread.
+    fn for_clients(&self) -> impl Iterator<Item = &BoundListener> {
+        self.broker.listeners.iter().filter(|bound| !bound.listener.is_controllers)
+    }
+
+    /// Where other nodes reach the controller of this one, if it has such a listener.
+    #[must_use]
+    pub fn controller_address(&self) -> Option<SocketAddr> {
+        let mut all = self.broker.listeners.iter();
+        all.find(|bound| bound.listener.is_controllers).map(|bound| bound.address)
+    }
+
+    /// Asks the broker to stop, from any thread, without handing over what it leads.
     pub fn stop(&self) {
         self.broker.stop.ask(None);
     }
@@ -145,7 +158,7 @@ impl Server {
                 self.broker.stop.ask(Some("a thread of the broker panicked".to_owned()));
             }
         }
-        let closed = stop::close(&self.broker, &self.controller.log);
+        let closed = stop::close(&self.broker, &self.metadata_log);
         match self.broker.stop.failure() {
             Some(line) => Err(StartError(line)),
             None => closed.map_err(|error| StartError(error.to_string())),
@@ -166,18 +179,12 @@ fn shard_count(config: &BrokerConfig) -> usize {
     asked.unwrap_or(cores - 1).clamp(1, cores)
 }
 
-/// Starts a thread for each event loop, and returns once the broker serves.
-fn run_shards(
-    broker: &Arc<Broker>,
-    sockets: Vec<std::net::TcpListener>,
-    controller: ControllerLoop,
-    commands: Commands,
-    last: LastShutdown,
-) -> Result<Vec<JoinHandle<()>>, StartError> {
+/// Starts a thread for each event loop, and returns once the node serves.
+fn run_shards(broker: &Arc<Broker>, first: First) -> Result<Vec<JoinHandle<()>>, StartError> {
     let (handles, shards): (Vec<ShardHandle>, Vec<Shard>) =
         (0..shard_count(&broker.config)).map(|_| Shard::new()).unzip();
     let (ready, is_ready) = std::sync::mpsc::channel();
-    let mut first = Some(First { sockets, controller, commands, last, handles, ready });
+    let mut first = Some((first, handles, ready));
     let mut threads = Vec::new();
     for (number, shard) in shards.into_iter().enumerate() {
         let broker = Arc::clone(broker);
@@ -189,7 +196,7 @@ fn run_shards(
     }
     match is_ready.recv() {
         Ok(Ok(())) => Ok(threads),
-        Ok(Err(line)) => {
+        Ok(Err(StartError(line))) => {
             // A disk that failed has said so already, and better.
             broker.stop.ask(Some(line.clone()));
             Err(StartError(broker.stop.failure().unwrap_or(line)))
@@ -198,17 +205,18 @@ fn run_shards(
     }
 }
 
-/// What only the first shard runs: the controller, the acceptors, the housekeeping.
+/// What only the first shard runs: the quorum, the acceptors, the housekeeping.
 struct First {
     sockets: Vec<std::net::TcpListener>,
-    controller: ControllerLoop,
-    commands: Commands,
-    last: LastShutdown,
-    handles: Vec<ShardHandle>,
-    ready: std::sync::mpsc::Sender<Result<(), String>>,
+    quorum: QuorumParts,
+    opened: OpenedDirectories,
+    publications: mpsc::UnboundedSender<Publication>,
+    published: mpsc::UnboundedReceiver<Publication>,
 }
 
-fn run_shard(broker: Arc<Broker>, shard: Shard, first: Option<First>) {
+type Ready = std::sync::mpsc::Sender<Result<(), StartError>>;
+
+fn run_shard(broker: Arc<Broker>, shard: Shard, first: Option<(First, Vec<ShardHandle>, Ready)>) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     // Threads of a shard that wait for the disk in its place, for readers of what is not in memory.
     runtime.enable_all().max_blocking_threads(COLD_READERS);
@@ -217,37 +225,60 @@ fn run_shard(broker: Arc<Broker>, shard: Shard, first: Option<First>) {
         Err(error) => return broker.stop.ask(Some(format!("cannot start an event loop: {error}"))),
     };
     LocalSet::new().block_on(&runtime, async move {
-        if let Some(first) = first {
-            tokio::task::spawn_local(run_first(Arc::clone(&broker), first));
+        if let Some((first, handles, ready)) = first {
+            tokio::task::spawn_local(run_first(Arc::clone(&broker), first, handles, ready));
         }
         shard.run(broker).await;
     });
 }
 
-async fn run_first(broker: Arc<Broker>, first: First) {
-    let First { sockets, mut controller, commands, last, handles, ready } = first;
-    let registered = metadata::register(&broker, &mut controller, last).await;
-    let is_registered = registered.is_ok();
-    // Who waits for it may have given up; then the broker is being stopped.
-    let _given_up = ready.send(registered.map_err(|unavailable| unavailable.to_string()));
-    if !is_registered {
-        return;
-    }
-    spawn_essential(&broker, "the controller", controller.run(commands));
-    spawn_essential(&broker, "the groups", run_timers::<GroupShard>(Arc::clone(&broker)));
-    spawn_essential(&broker, "the transactions", transactions::run(Arc::clone(&broker)));
-    spawn_essential(&broker, "the housekeeping", housekeeping::run(Arc::clone(&broker)));
-    Cleaner::start(&broker);
+async fn run_first(broker: Arc<Broker>, first: First, shards: Vec<ShardHandle>, ready: Ready) {
+    let First { sockets, quorum, opened, publications, published } = first;
+    // First the controllers: brokers, this one too, cannot begin without them.
     let limits = ConnectionLimits::new(
         broker.config.number("max.connections"),
         broker.config.number("max.connections.per.ip"),
     );
+    let mut for_clients = Vec::new();
     for (number, socket) in sockets.into_iter().enumerate() {
-        let limits = Arc::clone(&limits);
-        let accept = shard::accept(Arc::clone(&broker), number, socket, limits, handles.clone());
-        spawn_essential(&broker, "an acceptor", accept);
+        let accept =
+            shard::accept(Arc::clone(&broker), number, socket, Arc::clone(&limits), shards.clone());
+        if broker.listeners[number].listener.is_controllers {
+            spawn_essential(&broker, "an acceptor of the controller", accept);
+        } else {
+            for_clients.push(accept);
+        }
     }
-    tokio::task::spawn_local(stop::on_signal(broker));
+    let run = QuorumLoop::run(Arc::clone(&broker), quorum);
+    spawn_essential(&broker, "the metadata quorum", run);
+    let publish = metadata_publisher::run(Arc::clone(&broker), published);
+    spawn_essential(&broker, "the metadata publisher", publish);
+    tokio::task::spawn_local(stop::on_signal(Arc::clone(&broker)));
+    let begun = match broker.config.roles.broker {
+        true => broker_lifecycle::begin(&broker, opened, &publications).await,
+        false => Ok(()),
+    };
+    let has_begun = begun.is_ok();
+    if has_begun {
+        serve_clients(&broker, for_clients);
+    }
+    // Who waits for it may have given up; then the node is being stopped.
+    let _given_up = ready.send(begun);
+}
+
+/// Starts all that runs beside the connections of clients, and lets them in.
+fn serve_clients(broker: &Arc<Broker>, acceptors: Vec<impl Future<Output = ()> + 'static>) {
+    if broker.config.roles.broker {
+        let run = broker_lifecycle::run(Arc::clone(broker));
+        spawn_essential(broker, "the broker's heartbeat", run);
+        spawn_essential(broker, "the groups", run_timers::<GroupShard>(Arc::clone(broker)));
+        spawn_essential(broker, "the transactions", transactions::run(Arc::clone(broker)));
+        Cleaner::start(broker);
+    }
+    spawn_essential(broker, "the housekeeping", housekeeping::run(Arc::clone(broker)));
+    for accept in acceptors {
+        spawn_essential(broker, "an acceptor", accept);
+    }
 }
 
 /// `socket.listen.backlog.size`. Kafka's default of 50 makes the rest of a hundred clients that come

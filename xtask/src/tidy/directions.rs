@@ -19,6 +19,8 @@ const CORE: usize = 3;
 const SIDEWAYS: &[(&str, &str)] = &[
     // The metadata log is a partition's log: segments, epochs and recovery are written once.
     ("kalda-raft", "kalda-storage"),
+    // Brokers ask each other as clients do: one connection, written once.
+    ("kalda-server", "kalda-client"),
 ];
 
 /// Crates beside the floors, with all they may use of the workspace.
@@ -104,7 +106,8 @@ mod tests {
         assert_eq!(complaints("kalda-client", "kalda-storage", false), 1);
         assert_eq!(complaints("kalda-client", "kalda-server", true), 0);
         assert_eq!(complaints("kalda", "kalda-client", false), 0);
-        assert_eq!(complaints("kalda-server", "kalda-client", false), 1);
+        assert_eq!(complaints("kalda-server", "kalda-client", false), 0);
+        assert_eq!(complaints("kalda-client", "kalda-raft", false), 1);
     }
 
     #[test]

@@ -48,16 +48,18 @@ impl Quorum {
         }
         for (record_count, bytes) in decision.batches {
             let base_offset = self.log.end_offset();
-            self.append_batch(Batch { base_offset, record_count, epoch, body: Body::Data(bytes) });
+            let body = Body::Data(bytes);
+            self.append_batch(Batch { base_offset, record_count, epoch, body, encoded: None });
         }
         let end = self.log.end_offset();
         Ok((end, self.finish(Moment { now: now_ms, rng })))
     }
 
-    pub(super) fn append_control(&mut self, record: Control) {
+    pub(super) fn append_control(&mut self, records: Vec<Control>) {
         let (base_offset, epoch) = (self.log.end_offset(), self.epoch());
-        let body = Body::Control(vec![record]);
-        self.append_batch(Batch { base_offset, record_count: 1, epoch, body });
+        let record_count = i64::try_from(records.len()).unwrap_or(i64::MAX);
+        let body = Body::Control(records);
+        self.append_batch(Batch { base_offset, record_count, epoch, body, encoded: None });
     }
 
     pub(super) fn append_batch(&mut self, batch: Batch) {

@@ -143,6 +143,11 @@ impl LogView {
         self.newest_voters().kraft_version
     }
 
+    /// Whether the voters are records by their `kraft.version`, and no record has named them yet.
+    pub(super) fn has_unwritten_voters(&self) -> bool {
+        self.kraft_version() > 0 && self.voters.len() == 1 && self.start.offset == Offset::ZERO
+    }
+
     /// Takes what was found in the log at the start of the process, in order.
     pub fn restore(&mut self, batch: &Batch) {
         self.append(batch);

@@ -20,6 +20,9 @@ pub struct Batch {
     pub epoch: LeaderEpoch,
     /// What it holds.
     pub body: Body,
+    /// A batch of the quorum's own records as its leader wrote it, so that it lies on every disk in
+    /// the same bytes; none if this node leads and has yet to write it.
+    pub encoded: Option<Bytes>,
 }
 
 /// What a batch holds.

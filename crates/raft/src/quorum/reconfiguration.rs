@@ -85,7 +85,7 @@ impl Quorum {
         match plan {
             Err(refusal) => self.answer(request, Some(refusal), ResponseBody::Plain),
             Ok(voters) => {
-                self.append_control(Control::Voters(voters));
+                self.append_control(vec![Control::Voters(voters)]);
                 let end = self.log.end_offset();
                 if let Role::Leader(leading) = &mut self.role {
                     leading.change = Some(PendingChange { request, end });

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kalda_model::{BrokerId, DirectoryId, LeaderEpoch};
 
 use super::effect::{Effect, Fault};
-use super::message::{Batch, Body, Control, Refusal, ResponseBody};
+use super::message::{Control, Refusal, ResponseBody};
 use super::role::{Election, Following, Leading, Role};
 use super::voters::ReplicaKey;
 use super::{Moment, Quorum};
@@ -166,12 +166,13 @@ impl Quorum {
         let voters = self.log.voters().iter().map(|voter| voter.key).collect();
         let change = Control::LeaderChange { leader: self.local.id, voters, granting };
         self.effects.push(Effect::BecameLeader { epoch, epoch_start });
-        self.append_batch(Batch {
-            base_offset: epoch_start,
-            record_count: 1,
-            epoch,
-            body: Body::Control(vec![change]),
-        });
+        let mut records = vec![change];
+        if self.log.has_unwritten_voters() {
+            // So far they are only in the checkpoint that this node was formatted with.
+            records.push(Control::KRaftVersion(self.log.kraft_version()));
+            records.push(Control::Voters(self.log.voters().clone()));
+        }
+        self.append_control(records);
     }
 
     /// Stays the leader of its epoch by name, so that it votes for nobody else in it.

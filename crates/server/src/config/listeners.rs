@@ -14,6 +14,8 @@ pub struct Listener {
     pub port: u16,
     /// What its clients are told to dial.
     pub advertised: AdvertisedHost,
+    /// Whether it is named in `controller.listener.names`: nodes ask the controllers there.
+    pub is_controllers: bool,
 }
 
 /// What a client is told to dial.

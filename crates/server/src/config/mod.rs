@@ -6,8 +6,10 @@
 mod environment;
 mod listeners;
 mod properties;
+mod quorum;
 mod static_config;
 pub(crate) mod topic_settings;
 
 pub use listeners::{AdvertisedHost, Listener};
-pub use static_config::{BrokerConfig, ConfigError, Warning};
+pub use quorum::QuorumConfig;
+pub use static_config::{BrokerConfig, ConfigError, Roles, Warning};

@@ -9,6 +9,7 @@ use kalda_model::BrokerId;
 use super::environment::setting_name;
 use super::listeners::{Address, AdvertisedHost, Listener, parse_addresses, parse_protocol_map};
 use super::properties;
+use super::quorum::QuorumConfig;
 
 /// Where data goes when nobody says.
 const DEFAULT_LOG_DIR: &str = "kalda-data";
@@ -33,12 +34,27 @@ pub struct BrokerConfig {
     pub log_dirs: Vec<PathBuf>,
     /// `metadata.log.dir`, the first of the log directories by default.
     pub metadata_log_dir: PathBuf,
-    /// Where clients connect. Those of the controller's role are left out.
+    /// What this node does (`process.roles`).
+    pub roles: Roles,
+    /// Where clients connect, and other nodes.
     pub listeners: Vec<Listener>,
+    /// How the controllers are found.
+    pub quorum: QuorumConfig,
+    /// The listener on which brokers reach each other (`inter.broker.listener.name`).
+    pub inter_broker_listener: String,
     /// `CLUSTER_ID`, taken only when the directories do not name one yet.
     pub cluster_id: Option<String>,
     /// Every setting that was given, by its name: what DescribeConfigs calls static.
     pub values: BTreeMap<String, String>,
+}
+
+/// What a node does (`process.roles`); both when nobody says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Roles {
+    /// It holds partitions and serves clients.
+    pub broker: bool,
+    /// It holds the metadata log and may lead the cluster.
+    pub controller: bool,
 }
 
 impl BrokerConfig {
@@ -87,8 +103,27 @@ impl BrokerConfig {
         if !log_dirs.contains(&metadata_log_dir) {
             return Err("metadata.log.dir: must be one of log.dirs".to_owned());
         }
-        let listeners = listeners(&values)?;
-        Ok(Self { node_id, log_dirs, metadata_log_dir, listeners, cluster_id, values })
+        let roles = roles(&values);
+        let quorum = QuorumConfig::read(&values, node_id, roles)?;
+        let listeners = listeners(&values, roles, &quorum)?;
+        let inter_broker_listener = inter_broker_listener(&values, roles, &listeners)?;
+        Ok(Self {
+            node_id,
+            log_dirs,
+            metadata_log_dir,
+            roles,
+            listeners,
+            quorum,
+            inter_broker_listener,
+            cluster_id,
+            values,
+        })
+    }
+
+    /// Whether nobody said that there are other nodes.
+    #[must_use]
+    pub fn is_alone(&self) -> bool {
+        self.roles.broker && self.roles.controller && !self.quorum.names_others()
     }
 
     /// A setting's value: what was given, else its default.
@@ -155,13 +190,6 @@ fn check(
             warnings.push(unknown(name));
         }
     }
-    let roles = values.get("process.roles").map(String::as_str).unwrap_or_default();
-    let has = |role: &str| roles.split(',').any(|named| named.trim() == role);
-    let has_both = has("broker") && has("controller");
-    if !roles.is_empty() && !has_both {
-        let text = "process.roles: this version runs both roles in one process; use `process.roles=broker,controller`";
-        return Err(ConfigError(text.to_owned()));
-    }
     values.retain(|name, _| broker_key(name).is_some());
     Ok(())
 }
@@ -175,11 +203,21 @@ fn unknown(name: &str) -> Warning {
     })
 }
 
-fn listeners(values: &BTreeMap<String, String>) -> Result<Vec<Listener>, String> {
-    let controllers = values.get("controller.listener.names").cloned().unwrap_or_default();
-    let is_controllers = |address: &Address| {
-        controllers.split(',').any(|name| name.trim().eq_ignore_ascii_case(&address.name))
-    };
+fn roles(values: &BTreeMap<String, String>) -> Roles {
+    let named = values.get("process.roles").map(String::as_str).unwrap_or_default();
+    let has = |role: &str| named.split(',').any(|named| named.trim() == role);
+    match (has("broker"), has("controller")) {
+        (false, false) => Roles { broker: true, controller: true },
+        (broker, controller) => Roles { broker, controller },
+    }
+}
+
+fn listeners(
+    values: &BTreeMap<String, String>,
+    roles: Roles,
+    quorum: &QuorumConfig,
+) -> Result<Vec<Listener>, String> {
+    let is_controllers = |name: &str| quorum.listener_names.iter().any(|other| other == name);
     let given = values.get("listeners");
     let bound = parse_addresses("listeners", given.map_or("PLAINTEXT://:9092", String::as_str))?;
     let advertised = values.get("advertised.listeners").map(String::as_str).unwrap_or_default();
@@ -201,8 +239,10 @@ fn listeners(values: &BTreeMap<String, String>) -> Result<Vec<Listener>, String>
     let protocols = values.get("listener.security.protocol.map");
     let protocols = protocols.map(|map| parse_protocol_map(map)).unwrap_or_default();
     let mut listeners = Vec::new();
-    for address in bound.into_iter().filter(|address| !is_controllers(address)) {
-        let protocol = protocols.get(&address.name).unwrap_or(&address.name);
+    for address in bound {
+        let is_controllers = is_controllers(&address.name);
+        let by_default = if is_controllers { "PLAINTEXT" } else { &*address.name };
+        let protocol = protocols.get(&address.name).map_or(by_default, String::as_str);
         if protocol != "PLAINTEXT" {
             return Err(format!(
                 "listeners: {address} needs {protocol}, which this version does not speak; use PLAINTEXT, or map the name in listener.security.protocol.map"
@@ -215,12 +255,47 @@ fn listeners(values: &BTreeMap<String, String>) -> Result<Vec<Listener>, String>
             None => AdvertisedHost::Fixed { host: address.host.clone(), port: address.port },
         };
         let Address { name, host, port } = address;
-        listeners.push(Listener { name, host, port, advertised });
+        listeners.push(Listener { name, host, port, advertised, is_controllers });
     }
-    if listeners.is_empty() {
+    let has = |wanted: bool| listeners.iter().any(|listener| listener.is_controllers == wanted);
+    if roles.broker && !has(false) {
         return Err("listeners: name at least one listener for clients".to_owned());
     }
+    if !roles.broker && has(false) {
+        return Err("listeners: a node that is only a controller has no listener for clients; name all of them in controller.listener.names".to_owned());
+    }
+    if !roles.controller && has(true) {
+        return Err("listeners: a node that is only a broker must not open the listeners of controller.listener.names".to_owned());
+    }
+    if roles.controller && !has(true) && (!roles.broker || quorum.names_others()) {
+        return Err("listeners: a controller that others are to reach needs a listener that is named in controller.listener.names, such as CONTROLLER://:9093".to_owned());
+    }
     Ok(listeners)
+}
+
+/// Where brokers reach each other: `inter.broker.listener.name`, else the listener that has the
+/// protocol of `security.inter.broker.protocol`.
+fn inter_broker_listener(
+    values: &BTreeMap<String, String>,
+    roles: Roles,
+    listeners: &[Listener],
+) -> Result<String, String> {
+    let named = values.get("inter.broker.listener.name").map(|name| name.to_ascii_uppercase());
+    let protocol = values.get("security.inter.broker.protocol").map(String::as_str);
+    if named.is_some() && protocol.is_some() {
+        return Err("Only one of inter.broker.listener.name and security.inter.broker.protocol should be set.".to_owned());
+    }
+    let for_clients: Vec<_> =
+        listeners.iter().filter(|listener| !listener.is_controllers).collect();
+    let is_there = |name: &str| for_clients.iter().any(|listener| listener.name == name);
+    match (named, &for_clients[..]) {
+        (Some(name), _) if roles.broker && !is_there(&name) => Err(format!(
+            "inter.broker.listener.name must be a listener name defined in listeners: {name} is not there"
+        )),
+        (Some(name), _) => Ok(name),
+        (None, [first, ..]) if !is_there("PLAINTEXT") => Ok(first.name.clone()),
+        (None, _) => Ok("PLAINTEXT".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -255,7 +330,8 @@ mod tests {
             offsets.topic.replication.factor=1\nlog.retention.hours=168\n";
         let (config, warnings) = load(stock).unwrap();
         assert_eq!(warnings, []);
-        assert_eq!(config.listeners.len(), 1);
+        assert_eq!(config.listeners.len(), 2);
+        assert!(config.listeners[1].is_controllers);
         let fixed = AdvertisedHost::Fixed { host: "localhost".into(), port: 9092 };
         assert_eq!(config.listeners[0].advertised, fixed);
     }
@@ -294,7 +370,20 @@ mod tests {
             ),
             ("listeners=SSL://:9093", "listeners: SSL://:9093 needs SSL"),
             ("node.id=1\nbroker.id=2", "You must set `node.id` to the same value as `broker.id`"),
-            ("process.roles=broker", "process.roles: this version runs both roles"),
+            (
+                "process.roles=broker",
+                "controller.quorum.bootstrap.servers: a node that is only a broker",
+            ),
+            ("process.roles=controller", "listeners: a node that is only a controller"),
+            (
+                "controller.quorum.voters=1@a:9093,2@b:9093",
+                "listeners: a controller that others are to reach needs a listener",
+            ),
+            (
+                "controller.quorum.voters=2@b:9093",
+                "controller.quorum.voters: node 1 has the controller role",
+            ),
+            ("inter.broker.listener.name=X", "inter.broker.listener.name must be a listener name"),
             ("log.dirs=/a,/a", "log.dirs: `/a` is named twice"),
         ] {
             let error = load(file).unwrap_err().to_string();

@@ -209,7 +209,8 @@ impl Connection {
         while self.pending.len() < PENDING_MAX && !self.peer.is_closing() {
             let Some(frame) = self.frames.take()? else { break };
             self.peer.served.store(true, Ordering::Relaxed);
-            let request = dispatch::open(frame)?;
+            let at_controllers = self.broker.is_controller_listener(&self.peer);
+            let request = dispatch::open(frame, at_controllers)?;
             // What is rare is boxed: the room that it needs belongs to connections that have asked for it.
             if !request.may_overlap() && !self.pending.is_empty() {
                 Box::pin(self.answer_pending()).await?;

@@ -26,7 +26,7 @@ impl InternalTopic {
     pub(super) async fn make(&self, broker: &Arc<Broker>) -> Result<(), ErrorCode> {
         let request =
             CreateTopicsRequest { topics: vec![self.topic(broker)], ..Default::default() };
-        let made = broker.controller.decide(move |controller| controller.create_topics(&request));
+        let made = broker.controller_channel.call(broker, &request);
         let response = made.await.map_err(|_| ErrorCode::CoordinatorNotAvailable)?;
         let made = response.topics.first().map_or(0, |topic| topic.error_code);
         match ErrorCode::from_code(made) {

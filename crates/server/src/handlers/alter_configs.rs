@@ -1,31 +1,31 @@
 //! AlterConfigs (key 33, v0–2): replaces all settings of a resource. Decided by the controller;
 //! newer clients send IncrementalAlterConfigs.
 
+use kalda_controller::Decision;
+use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::alter_configs::{
     AlterConfigsRequest, AlterConfigsResourceResponse, AlterConfigsResponse,
 };
 
-use crate::dispatch::{Handle, RequestContext};
+use crate::controlled::{Controlled, Deciding};
 
-impl Handle for AlterConfigsRequest {
-    async fn handle(self, cx: &RequestContext) -> AlterConfigsResponse {
-        let resources = self.resources.iter();
-        let names: Vec<_> = resources
-            .map(|resource| (resource.resource_type, resource.resource_name.clone()))
-            .collect();
-        let decided =
-            cx.broker.controller.decide(move |controller| controller.alter_configs(&self));
-        decided.await.unwrap_or_else(|unavailable| {
-            let responses = names.into_iter().map(|(resource_type, resource_name)| {
-                AlterConfigsResourceResponse {
-                    error_code: unavailable.code().code(),
-                    error_message: Some(unavailable.to_string()),
-                    resource_type,
-                    resource_name,
-                }
-            });
-            let responses = responses.collect();
-            AlterConfigsResponse { responses, ..AlterConfigsResponse::default() }
-        })
+impl Controlled for AlterConfigsRequest {
+    fn decide(&self, with: &mut Deciding<'_>, _version: i16) -> Decision<AlterConfigsResponse> {
+        with.controller.alter_configs(self)
+    }
+
+    fn refused(&self, error: ErrorCode, message: &str) -> AlterConfigsResponse {
+        let responses = self.resources.iter().map(|resource| AlterConfigsResourceResponse {
+            error_code: error.code(),
+            error_message: Some(message.to_owned()),
+            resource_type: resource.resource_type,
+            resource_name: resource.resource_name.clone(),
+        });
+        let responses = responses.collect();
+        AlterConfigsResponse { responses, ..AlterConfigsResponse::default() }
+    }
+
+    fn error_of(response: &AlterConfigsResponse) -> i16 {
+        response.responses.first().map_or(0, |resource| resource.error_code)
     }
 }

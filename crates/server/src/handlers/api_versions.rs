@@ -22,6 +22,8 @@ impl Handle for ApiVersionsRequest {
             return failure(ErrorCode::InvalidRequest, Vec::new());
         }
         let image = cx.broker.image();
+        let at_controllers = cx.broker.is_controller_listener(&cx.peer);
+        let served = APIS.iter().filter(|api| api.is_served(at_controllers));
         // Clients before v4 cannot read a feature whose lowest level is 0 (KAFKA-17011).
         let shown = SUPPORTED_FEATURES.iter().filter(|(_, min, _)| cx.version >= 4 || *min > 0);
         let supported = shown.map(|(name, min_version, max_version)| SupportedFeatureKey {
@@ -36,7 +38,7 @@ impl Handle for ApiVersionsRequest {
         });
         ApiVersionsResponse {
             error_code: ErrorCode::None.code(),
-            api_keys: APIS.iter().map(entry).collect(),
+            api_keys: served.map(entry).collect(),
             throttle_time_ms: 0,
             supported_features: supported.collect(),
             finalized_features_epoch: image.end_offset.0,

@@ -3,36 +3,31 @@
 //! the defaults in every version, as Kafka's brokers take them: it is Kafka's own clients that do not
 //! send them below v4, while others do.
 
+use kalda_controller::Decision;
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::create_topics::{
     CreatableTopicResult, CreateTopicsRequest, CreateTopicsResponse,
 };
 
-use crate::dispatch::{Handle, RequestContext};
+use crate::controlled::{Controlled, Deciding};
 
-impl Handle for CreateTopicsRequest {
-    async fn handle(self, cx: &RequestContext) -> CreateTopicsResponse {
-        let names: Vec<_> = self.topics.iter().map(|topic| topic.name.clone()).collect();
-        let decided =
-            cx.broker.controller.decide(move |controller| controller.create_topics(&self));
-        match decided.await {
-            Ok(response) => response,
-            Err(unavailable) => CreateTopicsResponse {
-                topics: names
-                    .into_iter()
-                    .map(|name| failure(name, unavailable.code(), &unavailable.to_string()))
-                    .collect(),
-                ..CreateTopicsResponse::default()
-            },
-        }
+impl Controlled for CreateTopicsRequest {
+    fn decide(&self, with: &mut Deciding<'_>, _version: i16) -> Decision<CreateTopicsResponse> {
+        with.controller.create_topics(self)
     }
-}
 
-fn failure(name: String, error: ErrorCode, message: &str) -> CreatableTopicResult {
-    CreatableTopicResult {
-        name,
-        error_code: error.code(),
-        error_message: Some(message.to_owned()),
-        ..CreatableTopicResult::default()
+    fn refused(&self, error: ErrorCode, message: &str) -> CreateTopicsResponse {
+        let topics = self.topics.iter().map(|topic| CreatableTopicResult {
+            name: topic.name.clone(),
+            error_code: error.code(),
+            error_message: Some(message.to_owned()),
+            ..CreatableTopicResult::default()
+        });
+        let topics = topics.collect();
+        CreateTopicsResponse { topics, ..CreateTopicsResponse::default() }
+    }
+
+    fn error_of(response: &CreateTopicsResponse) -> i16 {
+        response.topics.first().map_or(0, |topic| topic.error_code)
     }
 }

@@ -1,41 +1,43 @@
 //! DeleteTopics (key 20, v0–6): v5 adds error texts, v6 deletion by id (KIP-516). Decided by the
 //! controller.
 
+use kalda_controller::Decision;
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::delete_topics::{
     DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse,
 };
 
-use crate::dispatch::{Handle, RequestContext};
+use crate::controlled::{Controlled, Deciding};
 
-impl Handle for DeleteTopicsRequest {
-    async fn handle(self, cx: &RequestContext) -> DeleteTopicsResponse {
-        let by_name = self.topic_names.iter().map(|name| (Some(name.clone()), Default::default()));
-        let by_id = self.topics.iter().map(|topic| (topic.name.clone(), topic.topic_id));
-        let wanted: Vec<_> = by_name.chain(by_id).collect();
-        let refuse = |error: ErrorCode, text: String| {
-            let responses = wanted.iter().map(|(name, topic_id)| DeletableTopicResult {
-                name: name.clone(),
-                topic_id: *topic_id,
-                error_code: error.code(),
-                error_message: Some(text.clone()),
-            });
-            let responses = responses.collect();
-            DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
-        };
-        if !cx.broker.config.flag("delete.topic.enable") {
-            let error = if cx.version < 3 {
+impl Controlled for DeleteTopicsRequest {
+    fn decide(&self, with: &mut Deciding<'_>, version: i16) -> Decision<DeleteTopicsResponse> {
+        let is_disabled = with.controller.static_config.get("delete.topic.enable");
+        if is_disabled.is_some_and(|value| value.trim().eq_ignore_ascii_case("false")) {
+            let error = if version < 3 {
                 ErrorCode::InvalidRequest
             } else {
                 ErrorCode::TopicDeletionDisabled
             };
-            return refuse(error, error.message().to_owned());
+            let response = self.refused(error, error.message());
+            return Decision { records: Vec::new(), response };
         }
-        let decided =
-            cx.broker.controller.decide(move |controller| controller.delete_topics(&self));
-        match decided.await {
-            Ok(response) => response,
-            Err(unavailable) => refuse(unavailable.code(), unavailable.to_string()),
-        }
+        with.controller.delete_topics(self)
+    }
+
+    fn refused(&self, error: ErrorCode, message: &str) -> DeleteTopicsResponse {
+        let by_name = self.topic_names.iter().map(|name| (Some(name.clone()), Default::default()));
+        let by_id = self.topics.iter().map(|topic| (topic.name.clone(), topic.topic_id));
+        let responses = by_name.chain(by_id).map(|(name, topic_id)| DeletableTopicResult {
+            name,
+            topic_id,
+            error_code: error.code(),
+            error_message: Some(message.to_owned()),
+        });
+        let responses = responses.collect();
+        DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
+    }
+
+    fn error_of(response: &DeleteTopicsResponse) -> i16 {
+        response.responses.first().map_or(0, |topic| topic.error_code)
     }
 }

@@ -31,7 +31,7 @@ impl Handle for InitProducerIdRequest {
 /// Without a transactional id there is nothing to fence: a producer that lost its sequence simply
 /// gets a new id, as in Kafka.
 async fn idempotent(cx: &RequestContext) -> Result<InitProducerIdResponse, ErrorCode> {
-    let id = cx.broker.producer_ids.next(&cx.broker).await.map_err(|error| error.code())?;
+    let id = cx.broker.producer_ids.next(&cx.broker).await?;
     Ok(InitProducerIdResponse {
         producer_id: id.0,
         producer_epoch: 0,
@@ -51,7 +51,7 @@ async fn transactional(
     let mut answer = ask(None).await?;
     if answer == TransactionResponse::NeedsProducerId {
         let spare = cx.broker.producer_ids.next(&cx.broker).await;
-        answer = ask(Some(spare.map_err(|_| ErrorCode::CoordinatorLoadInProgress)?)).await?;
+        answer = ask(Some(spare?)).await?;
     }
     match answer {
         TransactionResponse::InitProducerId(response) => Ok(response),

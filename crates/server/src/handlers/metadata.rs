@@ -2,10 +2,14 @@
 //! later versions with null; v4 adds whether unknown topics are made, implied before; v10 adds
 //! topic ids (KIP-516), v12 topics found by id alone.
 
+use std::time::Duration;
+
 use kalda_metadata::{Image, TopicImage};
 use kalda_model::{BrokerId, validate_topic_name};
 use kalda_protocol::ErrorCode;
-use kalda_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use kalda_protocol::messages::create_topics::{
+    CreatableTopic, CreateTopicsRequest, CreateTopicsResponse,
+};
 use kalda_protocol::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
     MetadataResponsePartition, MetadataResponseTopic,
@@ -62,15 +66,28 @@ async fn create_missing(cx: &RequestContext, wanted: &[MetadataRequestTopic]) {
         return;
     }
     let request = CreateTopicsRequest { topics, ..CreateTopicsRequest::default() };
-    let made = cx.broker.controller.decide(move |controller| controller.create_topics(&request));
-    match made.await {
+    match cx.broker.controller_channel.call(&cx.broker, &request).await {
         Ok(response) => {
             for topic in response.topics.iter().filter(|topic| topic.error_code == 0) {
                 tracing::info!(topic = topic.name, "made because a client asked for it");
             }
+            until_seen(cx, &response).await;
         }
-        Err(unavailable) => tracing::warn!(%unavailable, "a missing topic could not be made"),
+        Err(error) => tracing::warn!(%error, "a missing topic could not be made"),
     }
+}
+
+/// Waits until this broker acts on the topics that were made; another controller than its own may be
+/// ahead of it. A broker that lags says so in the answer, and the client asks again.
+async fn until_seen(cx: &RequestContext, made: &CreateTopicsResponse) {
+    const LONGEST: Duration = Duration::from_secs(1);
+    let mut published = cx.broker.watch_published();
+    let seen = published.wait_for(|_| {
+        let image = cx.broker.image();
+        let mut made = made.topics.iter().filter(|topic| topic.error_code == 0);
+        made.all(|topic| image.topics.by_id(topic.topic_id).is_some())
+    });
+    let _lagging = tokio::time::timeout(LONGEST, seen).await;
 }
 
 fn brokers(cx: &RequestContext, image: &Image) -> Vec<MetadataResponseBroker> {

@@ -14,18 +14,26 @@ use crate::config::BrokerConfig;
 use crate::directory::{DataDirectory, OnOffline};
 
 /// All directories of a broker.
-pub(super) struct OpenedDirectories {
+pub(crate) struct OpenedDirectories {
     pub(super) cluster_id: ClusterId,
     pub(super) all: Vec<OpenedDirectory>,
 }
 
 /// One directory with what the last life left in it.
-pub(super) struct OpenedDirectory {
+pub(crate) struct OpenedDirectory {
     pub(super) directory: Arc<DataDirectory>,
     pub(super) clean_epoch: Option<BrokerEpoch>,
     pub(super) recovery_points: BTreeMap<TopicPartition, Offset>,
     pub(super) log_starts: BTreeMap<TopicPartition, Offset>,
     pub(super) cleaner_offsets: BTreeMap<TopicPartition, Offset>,
+}
+
+impl OpenedDirectories {
+    /// The epoch of the broker's last life, if all directories were closed clean at its end.
+    pub(crate) fn previous_epoch(&self) -> Option<BrokerEpoch> {
+        let epochs: Option<Vec<_>> = self.all.iter().map(|one| one.clean_epoch).collect();
+        epochs?.into_iter().max()
+    }
 }
 
 /// Opens the directories, and gives an identity to those that have none.

@@ -1,48 +1,33 @@
-//! The metadata of a start: replayed, led, and acted on.
+//! The metadata of a start: its log opened, and the partitions that it gives to this broker.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
-use kalda_controller::{BrokerSessions, Decision, LastShutdown, bootstrap_records};
+use kalda_controller::LastShutdown;
 use kalda_metadata::{MetadataLoader, TopicImage};
-use kalda_model::{BrokerEpoch, LeaderEpoch, Offset, TopicPartition, Uuid};
-use kalda_protocol::messages::broker_heartbeat::BrokerHeartbeatRequest;
-use kalda_protocol::messages::broker_registration::{BrokerRegistrationRequest, Feature, Listener};
-use kalda_protocol::stored::metadata::MetadataRecord;
-use kalda_raft::{MetadataLog, OpenError, Opening, QuorumStateError, Replay};
+use kalda_model::{Offset, TopicPartition, Uuid};
+use kalda_raft::quorum::{ReplicaKey, Restored, Voter, VoterSet};
+use kalda_raft::{MetadataLog, OpenError, Opening, QuorumStateError};
 use kalda_storage::{AppendError, Log, OpenOptions, RecoveryReport, StorageError};
 
 use super::StartError;
 use super::directories::{OpenedDirectories, OpenedDirectory, unusable};
-use crate::broker::{Broker, SUPPORTED_FEATURES, World};
+use crate::broker::{Broker, World};
+use crate::config::BrokerConfig;
 use crate::config::topic_settings::TopicSettings;
-use crate::config::{AdvertisedHost, BrokerConfig};
 use crate::directory::DataDirectory;
-use crate::tasks::controller::{ControllerLoop, SharedMetadataLog, Unavailable};
 use crate::tasks::{housekeeping, metadata_publisher};
 
-/// The metadata log, and the image that it makes.
+/// The metadata log, what the quorum finds on it, and what its newest snapshot says.
 pub(super) struct OpenedMetadata {
-    pub(super) log: Arc<SharedMetadataLog>,
+    pub(super) log: MetadataLog,
+    pub(super) restored: Restored,
     pub(super) directory: Arc<DataDirectory>,
     pub(super) loader: MetadataLoader,
 }
 
-struct Loading(MetadataLoader);
-
-impl Replay for Loading {
-    fn replay(
-        &mut self,
-        records: &[MetadataRecord],
-        end_offset: Offset,
-        epoch: LeaderEpoch,
-    ) -> Result<(), String> {
-        self.0.replay(records, end_offset, epoch).map(drop).map_err(|error| error.to_string())
-    }
-}
-
-/// Opens and replays the metadata log and begins a new epoch.
+/// Opens the metadata log.
 pub(super) fn open(
     config: &BrokerConfig,
     world: &World,
@@ -65,13 +50,41 @@ pub(super) fn open(
             .copied()
             .unwrap_or(Offset::ZERO),
         now_ms: world.clock.wall_ms(),
+        static_voters: static_voters(config),
     };
-    let mut loading = Loading(MetadataLoader::default());
-    let log = MetadataLog::open(opening, &mut loading)
-        .map_err(|error| cannot_open(home.directory.path(), error))?;
-    let log = SharedMetadataLog::new(log);
-    home.directory.set_metadata_log(&log);
-    Ok(OpenedMetadata { log, directory: Arc::clone(&home.directory), loader: loading.0 })
+    let cannot = |error| cannot_open(home.directory.path(), error);
+    let (log, restored) = MetadataLog::open(&opening).map_err(cannot)?;
+    let mut loader = MetadataLoader::default();
+    if let Some((id, records)) = log.newest_snapshot_records().map_err(cannot)? {
+        loader.replay(&records, id.end_offset, id.epoch).map_err(|error| {
+            StartError(format!("snapshot {id} of the metadata cannot be replayed: {error}"))
+        })?;
+    }
+    check_voters(config, &restored)?;
+    Ok(OpenedMetadata { log, restored, directory: Arc::clone(&home.directory), loader })
+}
+
+/// The voters where no record names them: the configured ones, or a node that was told of nobody
+/// else.
+fn static_voters(config: &BrokerConfig) -> VoterSet {
+    let ids = config.quorum.voters.keys().copied();
+    let alone = (config.quorum.voters.is_empty() && config.is_alone()).then_some(config.node_id);
+    VoterSet::new(ids.chain(alone).map(|id| Voter {
+        key: ReplicaKey { id, directory: None },
+        endpoints: Vec::new(),
+        kraft_versions: (0, 1),
+    }))
+}
+
+/// A controller that knows no voters, not even itself, would wait for ever.
+fn check_voters(config: &BrokerConfig, restored: &Restored) -> Result<(), StartError> {
+    let is_lost = restored.log.voters().is_empty() && config.quorum.bootstrap.is_empty();
+    if config.roles.controller && is_lost {
+        return Err(StartError(
+            "nobody votes: set controller.quorum.voters, or format the directories with `kalda storage format --initial-controllers`".to_owned(),
+        ));
+    }
+    Ok(())
 }
 
 /// `__cluster_metadata-0`.
@@ -95,7 +108,7 @@ fn cannot_open(log_dir: &Path, error: OpenError) -> StartError {
 
 /// Opens the log of every partition that the metadata gives to this broker. Answers how its last
 /// life ended: clean only if every directory was closed so and nothing that was on disk is missing.
-pub(super) fn host_partitions(
+pub(crate) fn host_partitions(
     broker: &Arc<Broker>,
     opened: &OpenedDirectories,
 ) -> Result<LastShutdown, StartError> {
@@ -264,80 +277,5 @@ fn report_recovery(name: &TopicPartition, report: &RecoveryReport) {
     }
     if let Some((from, to)) = report.missing {
         tracing::error!("{name}: offsets {from} to {to} were on disk once and are missing");
-    }
-}
-
-/// Registers this broker with its own controller, and unfences it: from here on it leads.
-pub(super) async fn register(
-    broker: &Arc<Broker>,
-    controller: &mut ControllerLoop,
-    last: LastShutdown,
-) -> Result<(), Unavailable> {
-    if controller.loader.image().features.is_empty() {
-        controller.decide(|_, _| Decision { records: bootstrap_records(), response: () }).await?;
-    }
-    let mut sessions = BrokerSessions::new(broker.config.number("broker.session.timeout.ms"));
-    let now_ms = broker.clock.wall_ms();
-    sessions.on_became_active(controller.loader.image(), now_ms);
-    let known = controller.loader.image().brokers.get(&broker.node);
-    let previous = known.filter(|_| last == LastShutdown::Clean).map(|known| known.epoch.0);
-    let request = registration(broker, previous);
-    let cluster_id = &broker.cluster_id;
-    let registered = controller
-        .decide(|controller, next| {
-            controller.register_broker(&request, &mut sessions, cluster_id, next, now_ms)
-        })
-        .await?;
-    if registered.error_code != 0 {
-        let refusal = {
-            let image = controller.loader.image();
-            kalda_controller::Controller {
-                image,
-                rng: &*broker.rng,
-                node: broker.node,
-                static_config: &broker.config.values,
-            }
-            .registration_refusal(&request, &sessions, cluster_id, now_ms)
-        };
-        return Err(Unavailable::Refused(refusal.unwrap_or_default()));
-    }
-    broker.set_epoch(BrokerEpoch(registered.broker_epoch));
-    let heartbeat = BrokerHeartbeatRequest {
-        broker_id: broker.node.0,
-        broker_epoch: registered.broker_epoch,
-        current_metadata_offset: registered.broker_epoch,
-        ..BrokerHeartbeatRequest::default()
-    };
-    let decide = |controller: &kalda_controller::Controller<'_>, _| {
-        controller.broker_heartbeat(&heartbeat, &mut sessions, now_ms)
-    };
-    controller.decide(decide).await.map(drop)
-}
-
-fn registration(broker: &Broker, previous_epoch: Option<i64>) -> BrokerRegistrationRequest {
-    let listeners = broker.listeners.iter().map(|bound| {
-        let (host, port) = match &bound.listener.advertised {
-            // Clients are told what they dialled; the record needs some name.
-            AdvertisedHost::AsDialled => ("localhost".to_owned(), 0),
-            AdvertisedHost::Fixed { host, port } => (host.clone(), *port),
-        };
-        let port = if port == 0 { bound.address.port() } else { port };
-        Listener { name: bound.listener.name.clone(), host, port, security_protocol: 0 }
-    });
-    let features = SUPPORTED_FEATURES.iter().map(|(name, min, max)| Feature {
-        name: (*name).to_owned(),
-        min_supported_version: *min,
-        max_supported_version: *max,
-    });
-    BrokerRegistrationRequest {
-        broker_id: broker.node.0,
-        cluster_id: broker.cluster_id.clone(),
-        incarnation_id: Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng)),
-        listeners: listeners.collect(),
-        features: features.collect(),
-        rack: broker.config.text("broker.rack").map(str::to_owned),
-        log_dirs: broker.directories.iter().map(|directory| directory.id).collect(),
-        previous_broker_epoch: previous_epoch.unwrap_or(-1),
-        ..BrokerRegistrationRequest::default()
     }
 }

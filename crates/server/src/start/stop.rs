@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::broker::Broker;
 use crate::directory::DataDirectory;
 use crate::hosted::HostedPartition;
-use crate::tasks::controller::SharedMetadataLog;
+use crate::quorum::SharedMetadataLog;
 use crate::tasks::housekeeping;
 
 /// Stops the broker on SIGTERM and SIGINT.
@@ -28,8 +28,20 @@ pub(super) async fn on_signal(broker: Arc<Broker>) {
         _ = interrupt.recv() => "SIGINT",
         () = broker.stopping() => return,
     };
-    broker.stop.ask(None);
     tracing::info!("asked to stop ({signal})");
+    // Others take over first; clients hardly notice. Who asks twice is not made to wait.
+    let handed_over = async {
+        if broker.config.roles.broker {
+            broker.lifecycle.end(&broker).await;
+        }
+        broker.quorum.resign().await;
+    };
+    tokio::select! {
+        () = handed_over => {}
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    broker.stop.ask(None);
 }
 
 /// Logs whose files are synced by one call; each may hold files open until then.

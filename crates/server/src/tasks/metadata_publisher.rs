@@ -3,21 +3,87 @@
 
 use std::sync::Arc;
 
+use kalda_controller::LastShutdown;
 use kalda_metadata::{Changes, ConfigResource, Image, ResourceType, TopicChange, TopicImage};
-use kalda_model::TopicPartition;
+use kalda_model::{Offset, TopicPartition};
 use kalda_protocol::ErrorCode;
 use kalda_storage::{Log, StorageError};
+use tokio::sync::{mpsc, oneshot};
 
 use crate::broker::Broker;
 use crate::config::topic_settings::TopicSettings;
 use crate::directory::DataDirectory;
 use crate::hosted::{HostedPartition, Hosting};
+use crate::start::{self, OpenedDirectories, StartError};
 
 /// Partitions that are made between two turns of other tasks.
 const PARTITIONS_PER_TURN: usize = 64;
 
+/// What the publisher is told, in order.
+pub(crate) enum Publication {
+    /// The metadata up to `end` is committed.
+    Image { image: Image, changes: Changes, end: Offset },
+    /// The metadata holds this broker's registration: from here on it is what the metadata says.
+    Host { opened: OpenedDirectories, hosted: oneshot::Sender<Result<LastShutdown, StartError>> },
+}
+
+/// Follows the metadata until the node ends. Before it is told to host, only the image is shown.
+pub(crate) async fn run(
+    broker: Arc<Broker>,
+    mut publications: mpsc::UnboundedReceiver<Publication>,
+) {
+    let mut is_hosting = false;
+    while let Some(publication) = publications.recv().await {
+        match publication {
+            Publication::Image { mut image, mut changes, mut end } => {
+                // While one was applied others may have come; only the newest matters.
+                let mut then = None;
+                while let Ok(next) = publications.try_recv() {
+                    match next {
+                        Publication::Image { image: newer, changes: more, end: upto } => {
+                            (image, end) = (newer, upto);
+                            changes.extend(more);
+                        }
+                        host @ Publication::Host { .. } => {
+                            then = Some(host);
+                            break;
+                        }
+                    }
+                }
+                if is_hosting {
+                    apply(&broker, &image, &changes, end).await;
+                } else {
+                    broker.publish(image, end);
+                }
+                if let Some(Publication::Host { opened, hosted }) = then {
+                    is_hosting |= host_all(&broker, opened, hosted).await;
+                }
+            }
+            Publication::Host { opened, hosted } => {
+                is_hosting |= host_all(&broker, opened, hosted).await;
+            }
+        }
+    }
+}
+
+/// Opens the logs on another thread: that may take its time, and the quorum must go on.
+async fn host_all(
+    broker: &Arc<Broker>,
+    opened: OpenedDirectories,
+    hosted: oneshot::Sender<Result<LastShutdown, StartError>>,
+) -> bool {
+    let for_thread = Arc::clone(broker);
+    let hosting = tokio::task::spawn_blocking(move || start::host_partitions(&for_thread, &opened));
+    let outcome = hosting.await.unwrap_or_else(|_| {
+        Err(StartError("opening the logs failed; the lines above say where".to_owned()))
+    });
+    let is_hosting = outcome.is_ok();
+    let _given_up = hosted.send(outcome);
+    is_hosting
+}
+
 /// Makes this broker be what `image` says after `changes`, then publishes it.
-pub(crate) async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
+async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes, end: Offset) {
     // A topic may be deleted and made anew by one group of decisions: its directories must be out of
     // the way first.
     for change in changes.topics.values() {
@@ -39,7 +105,7 @@ pub(crate) async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes
         }
     }
     apply_settings(broker, image, changes);
-    broker.publish(image.clone());
+    broker.publish(image.clone(), end);
     // Until then they are there to say that they are gone; without them it would look like a failed
     // disk.
     let mut deleted = Vec::new();

@@ -1,7 +1,7 @@
 //! The loops that run beside the connections.
 
+pub(crate) mod broker_lifecycle;
 pub(crate) mod cleaner;
-pub(crate) mod controller;
 pub(crate) mod directory_move;
 pub(crate) mod housekeeping;
 pub(crate) mod metadata_publisher;

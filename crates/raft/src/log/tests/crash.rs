@@ -3,6 +3,8 @@
 
 use kalda_storage::fault_disk::{Cut, FaultDisk, Faults};
 
+use kalda_protocol::stored::metadata::AbortTransactionRecord;
+
 use super::*;
 
 /// What a life replayed, one decision after the other.
@@ -13,25 +15,16 @@ struct Decisions {
     held: Option<Vec<String>>,
 }
 
-impl Replay for Decisions {
-    fn replay(
-        &mut self,
-        records: &[MetadataRecord],
-        _end_offset: Offset,
-        _epoch: LeaderEpoch,
-    ) -> Result<(), String> {
+impl Decisions {
+    fn replay(&mut self, records: &[MetadataRecord]) {
         let mut names = Vec::new();
         for record in records {
             match record {
                 MetadataRecord::Topic(topic) => names.push(topic.name.clone()),
                 MetadataRecord::BeginTransaction(_) => self.held = Some(Vec::new()),
-                MetadataRecord::EndTransaction(_) => {
-                    self.made.push(self.held.take().ok_or("ended that had not begun")?);
-                }
-                MetadataRecord::AbortTransaction(_) => {
-                    self.held.take().ok_or("aborted that had not begun")?;
-                }
-                other => return Err(format!("{other:?}")),
+                MetadataRecord::EndTransaction(_) => self.made.push(self.held.take().unwrap()),
+                MetadataRecord::AbortTransaction(_) => drop(self.held.take().unwrap()),
+                other => panic!("{other:?}"),
             }
         }
         match &mut self.held {
@@ -39,25 +32,31 @@ impl Replay for Decisions {
             None if names.is_empty() => {}
             None => self.made.push(names),
         }
-        Ok(())
     }
 }
 
-fn open(disk: &FaultDisk, clean_shutdown: bool) -> (MetadataLog, Decisions) {
+/// A life that begins: what is committed at its start, as its controller sees it, who aborts what
+/// nobody ended.
+fn open(disk: &FaultDisk) -> (Alone, Decisions) {
     let disk: Arc<dyn Disk> = Arc::new(disk.clone());
-    let opening = Opening {
-        disk: &disk,
-        log_dir: Path::new("/data"),
-        directory_id: Uuid(500),
-        node: BrokerId(1),
-        clean_shutdown,
-        recovery_point: Offset::ZERO,
-        now_ms: 1000,
-    };
+    let opening = opening(&disk, Path::new("/data"));
     disk.create_dir_all(opening.log_dir).unwrap();
+    let mut alone = Alone::open(&opening).unwrap();
+    alone.flush();
     let mut decisions = Decisions::default();
-    let log = MetadataLog::open(opening, &mut decisions).unwrap();
-    (log, decisions)
+    if let Some((_, records)) = alone.log.newest_snapshot_records().unwrap() {
+        decisions.replay(&records);
+    }
+    for batch in alone.committed().unwrap() {
+        decisions.replay(&batch.records);
+    }
+    if decisions.held.is_some() {
+        let abort = AbortTransactionRecord { reason: None };
+        alone.append(&[MetadataRecord::AbortTransaction(abort.clone())]).unwrap();
+        alone.flush();
+        decisions.replay(&[MetadataRecord::AbortTransaction(abort)]);
+    }
+    (alone, decisions)
 }
 
 fn decision(number: usize, records: usize) -> (Vec<String>, Vec<MetadataRecord>) {
@@ -84,28 +83,27 @@ fn decisions_that_were_flushed_survive_every_cut() {
         let mut epoch_before = LeaderEpoch(0);
         let mut number = 0;
         for life in 0..6 {
-            let (mut log, replayed) = open(&disk, false);
+            let (mut log, replayed) = open(&disk);
             assert_eq!(replayed.made, expected, "seed {seed}, life {life}");
-            assert!(log.epoch() > epoch_before, "seed {seed}: an epoch is led once");
-            epoch_before = log.epoch();
+            assert!(log.quorum.epoch() > epoch_before, "seed {seed}: an epoch is led once");
+            epoch_before = log.quorum.epoch();
             // What is replayed at a start is durable before anybody hears of it.
-            log.log_mut().flush().unwrap();
+            log.flush();
             let mut durable = expected.len();
             for _ in 0..next(&mut numbers) % 12 {
                 let (names, records) = decision(number, 1 + next(&mut numbers) as usize % 5);
                 number += 1;
-                log.append(&records, 1000).unwrap();
+                log.append(&records).unwrap();
                 expected.push(names);
                 if next(&mut numbers).is_multiple_of(3) {
-                    log.log_mut().flush().unwrap();
+                    log.flush();
                     durable = expected.len();
                 }
                 if durable == expected.len() && next(&mut numbers).is_multiple_of(7) {
                     // A snapshot is one long decision to who replays it.
                     let all: Vec<_> = expected.concat();
                     let records: Vec<_> = all.iter().map(|name| topic(name)).collect();
-                    let end = log.end_offset();
-                    log.write_snapshot(&records, end, 1000).unwrap();
+                    log.snapshot(records);
                     expected = vec![all];
                     durable = 1;
                 }
@@ -119,7 +117,7 @@ fn decisions_that_were_flushed_survive_every_cut() {
             };
             disk = disk.after(cut);
             drop(log);
-            let (_, replayed) = open(&disk.after(Cut::Kill), false);
+            let (_, replayed) = open(&disk.after(Cut::Kill));
             let kept = replayed.made.len();
             assert!(kept >= durable, "{cut:?}: {kept} of {durable} in life {life}");
             assert_eq!(replayed.made[..], expected[..kept], "whole decisions, in order");
@@ -133,17 +131,17 @@ fn what_is_too_large_for_a_batch_holds_whole_or_not_at_all() {
     // The first writes succeed: of the batch that begins it, of its parts, of the one that ends it.
     for writes in 0..6 {
         let disk = FaultDisk::default();
-        let (mut log, _) = open(&disk, false);
+        let (mut log, _) = open(&disk);
         let (before, records) = decision(0, 2);
-        log.append(&records, 1000).unwrap();
-        log.log_mut().flush().unwrap();
+        log.append(&records).unwrap();
+        log.flush();
         let (large, records) = decision(1, RECORDS_PER_BATCH_MAX + 1);
         disk.set_faults(Faults { write: Some(writes), ..Faults::default() });
-        let is_whole = log.append(&records, 1000).is_ok();
+        let is_whole = log.append(&records).is_ok();
         drop(log);
         disk.set_faults(Faults::default());
         let disk = disk.after(Cut::Kill);
-        let (mut log, replayed) = open(&disk, false);
+        let (mut log, replayed) = open(&disk);
         let mut expected = vec![before];
         expected.extend(is_whole.then_some(large));
         assert_eq!(replayed.made.len(), expected.len(), "{writes} writes");
@@ -151,37 +149,28 @@ fn what_is_too_large_for_a_batch_holds_whole_or_not_at_all() {
         assert_eq!(replayed.held, None, "what nobody ended is aborted");
         // What comes next does not become a part of it.
         let (after, records) = decision(2, 1);
-        log.append(&records, 1000).unwrap();
-        log.log_mut().flush().unwrap();
+        log.append(&records).unwrap();
+        log.flush();
         drop(log);
         expected.push(after);
-        assert_eq!(open(&disk.after(Cut::Forget), false).1.made, expected, "{writes} writes");
+        assert_eq!(open(&disk.after(Cut::Forget)).1.made, expected, "{writes} writes");
     }
 }
 
 #[test]
 fn damage_is_refused_again_at_every_start() {
     let disk = FaultDisk::default();
-    let (mut log, _) = open(&disk, false);
+    let (mut log, _) = open(&disk);
     for number in 0..5 {
-        log.append(&decision(number, 2).1, 1000).unwrap();
+        log.append(&decision(number, 2).1).unwrap();
     }
-    log.log_mut().flush().unwrap();
+    log.flush();
     drop(log);
     let dir = Path::new("/data/__cluster_metadata-0");
     disk.damage(&dir.join("00000000000000000000.log"), 200, |byte| byte ^ 1);
     let as_disk: Arc<dyn Disk> = Arc::new(disk);
     for _ in 0..3 {
-        let opening = Opening {
-            disk: &as_disk,
-            log_dir: Path::new("/data"),
-            directory_id: Uuid(500),
-            node: BrokerId(1),
-            clean_shutdown: false,
-            recovery_point: Offset::ZERO,
-            now_ms: 1000,
-        };
-        let refused = MetadataLog::open(opening, &mut Decisions::default()).unwrap_err();
+        let refused = MetadataLog::open(&opening(&as_disk, Path::new("/data"))).unwrap_err();
         assert!(refused.to_string().contains("damaged"), "{refused}");
     }
 }
@@ -189,51 +178,36 @@ fn damage_is_refused_again_at_every_start() {
 #[test]
 fn a_log_that_lost_what_was_durable_is_refused() {
     let disk = FaultDisk::default();
-    let (mut log, _) = open(&disk, false);
+    let (mut log, _) = open(&disk);
     for number in 0..5 {
-        log.append(&decision(number, 2).1, 1000).unwrap();
+        log.append(&decision(number, 2).1).unwrap();
     }
-    let durable = log.log_mut().flush().unwrap();
+    log.flush();
+    let durable = log.log.end_offset();
     drop(log);
     let path = Path::new("/data/__cluster_metadata-0/00000000000000000000.log");
     let file = disk.open(path, kalda_env::OpenMode::Read).unwrap();
     file.set_len(file.len().unwrap() - 20).unwrap();
     let as_disk: Arc<dyn Disk> = Arc::new(disk);
-    let opening = Opening {
-        disk: &as_disk,
-        log_dir: Path::new("/data"),
-        directory_id: Uuid(500),
-        node: BrokerId(1),
-        clean_shutdown: false,
-        recovery_point: durable,
-        now_ms: 1000,
-    };
+    let opening = Opening { recovery_point: durable, ..opening(&as_disk, Path::new("/data")) };
     for _ in 0..2 {
-        assert!(MetadataLog::open(opening, &mut Decisions::default()).is_err());
+        assert!(MetadataLog::open(&opening).is_err());
     }
 }
 
 #[test]
 fn rot_is_found_after_a_clean_stop_too() {
     let disk = FaultDisk::default();
-    let (mut log, _) = open(&disk, false);
+    let (mut log, _) = open(&disk);
     for number in 0..5 {
-        log.append(&decision(number, 2).1, 1000).unwrap();
+        log.append(&decision(number, 2).1).unwrap();
     }
-    log.log_mut().close_clean().unwrap();
+    log.log.log_mut().close_clean().unwrap();
     drop(log);
     let path = Path::new("/data/__cluster_metadata-0/00000000000000000000.log");
     disk.damage(path, 300, |byte| byte ^ 1);
     let as_disk: Arc<dyn Disk> = Arc::new(disk);
-    let opening = Opening {
-        disk: &as_disk,
-        log_dir: Path::new("/data"),
-        directory_id: Uuid(500),
-        node: BrokerId(1),
-        clean_shutdown: true,
-        recovery_point: Offset::ZERO,
-        now_ms: 1000,
-    };
-    let refused = MetadataLog::open(opening, &mut Decisions::default()).unwrap_err();
+    let opening = Opening { clean_shutdown: true, ..opening(&as_disk, Path::new("/data")) };
+    let refused = MetadataLog::open(&opening).unwrap_err();
     assert!(refused.to_string().contains("damaged"), "{refused}");
 }

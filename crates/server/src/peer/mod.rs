@@ -1,0 +1,72 @@
+//! What this node asks of other nodes, over the same connections that clients use.
+//!
+//! Called by everything that speaks to another broker or to the controllers. It opens connections
+//! when they are first needed and again after they broke; whether a request may be repeated is for
+//! the caller to know.
+
+mod channel;
+mod link;
+
+use std::collections::HashMap;
+
+use kalda_model::BrokerId;
+use kalda_protocol::Request;
+use tokio::sync::Mutex;
+
+use crate::broker::Broker;
+pub(crate) use channel::{Active, ActiveController, Attempt, ControllerChannel};
+pub(crate) use link::Link;
+
+/// Why another node did not answer.
+#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+pub(crate) enum PeerError {
+    /// The metadata does not say where it is: it is not registered, or has no such listener.
+    #[error("the address of broker {0} is not known")]
+    Unknown(BrokerId),
+    /// The connection broke, the time was over, or the answer made no sense.
+    #[error(transparent)]
+    Client(#[from] kalda_client::Error),
+    /// No controller was active in time.
+    #[error(
+        "no controller is active; `kalda metadata-quorum describe --status` shows who is missing"
+    )]
+    NoController,
+}
+
+/// One shared connection to each broker. Requests on it are answered in order: it is not for those
+/// that wait long.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    links: Mutex<HashMap<BrokerId, Link>>,
+}
+
+impl Peers {
+    /// Asks the broker `to`, as the newest metadata knows it.
+    pub(crate) async fn call<R: Request>(
+        &self,
+        broker: &Broker,
+        to: BrokerId,
+        request: &R,
+    ) -> Result<R::Response, PeerError> {
+        let link = self.link(broker, to).await?;
+        link.call(request).await
+    }
+
+    /// The connection to `to`, opened if there is none or it leads to where the broker was before.
+    async fn link(&self, broker: &Broker, to: BrokerId) -> Result<Link, PeerError> {
+        let image = broker.image();
+        let endpoint = image.brokers.get(&to).and_then(|peer| broker.inter_broker_endpoint(peer));
+        let endpoint = endpoint.ok_or(PeerError::Unknown(to))?;
+        // Held while it opens: who comes meanwhile waits for the same connection.
+        let mut links = self.links.lock().await;
+        if let Some(link) = links.get(&to)
+            && link.is_open()
+            && link.leads_to(&endpoint.host, endpoint.port)
+        {
+            return Ok(link.clone());
+        }
+        let link = Link::open(broker, &endpoint.host, endpoint.port).await?;
+        links.insert(to, link.clone());
+        Ok(link)
+    }
+}
