@@ -11,7 +11,8 @@ use kalda_storage::{Log, StorageError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::broker::Broker;
-use crate::config::topic_settings::TopicSettings;
+use crate::config::topic_settings::{BrokerWide, TopicSettings};
+use crate::coordinators;
 use crate::directory::DataDirectory;
 use crate::hosted::{HostedPartition, Hosting};
 use crate::start::{self, OpenedDirectories, StartError};
@@ -106,6 +107,9 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes, end: Offs
     }
     apply_settings(broker, image, changes);
     broker.publish(image.clone(), end);
+    if changes.brokers_changed {
+        broker.isr_changes.on_brokers_changed();
+    }
     // Until then they are there to say that they are gone; without them it would look like a failed
     // disk.
     let mut deleted = Vec::new();
@@ -115,6 +119,7 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes, end: Offs
             deleted.push(Arc::clone(&topic.name));
         }
     }
+    coordinators::on_metadata(broker, changes);
     if !deleted.is_empty() {
         broker.groups.on_topics_deleted(broker, &deleted);
     }
@@ -138,8 +143,11 @@ fn apply_settings(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
 
 /// The settings of a topic under `image`.
 pub(crate) fn settings(broker: &Broker, image: &Image, topic: &str) -> Arc<TopicSettings> {
-    let expiration_ms = broker.config.number("producer.id.expiration.ms");
-    TopicSettings::resolve(image, broker.config_sources(image), topic, expiration_ms)
+    let wide = BrokerWide {
+        producer_id_expiration_ms: broker.config.number("producer.id.expiration.ms"),
+        lag_time_max_ms: broker.config.number("replica.lag.time.max.ms"),
+    };
+    TopicSettings::resolve(image, broker.config_sources(image), topic, wide)
 }
 
 pub(crate) fn apply_partition(
@@ -149,19 +157,27 @@ pub(crate) fn apply_partition(
     settings: &Arc<TopicSettings>,
 ) {
     let registration = &topic.partitions[&index];
-    if let Some(hosted) = broker.partitions.find(topic.id, index) {
-        hosted.on_metadata(registration);
-        return;
-    }
-    if !registration.replicas.contains(&broker.node) {
-        return;
+    let is_replica = registration.replicas.contains(&broker.node);
+    match broker.partitions.find(topic.id, index) {
+        Some(hosted) if is_replica => {
+            hosted.on_metadata(registration, broker.clock.monotonic_ms());
+            broker.fetchers.on_partitions_changed(broker, &[hosted]);
+            return;
+        }
+        Some(hosted) => {
+            broker.partitions.remove(topic.id, index);
+            return delete_partition(broker, &hosted, ErrorCode::NotLeaderOrFollower);
+        }
+        None if !is_replica => return,
+        None => {}
     }
     let Some(directory) = emptiest(&broker.directories) else { return };
     match make(broker, directory, topic, index, settings) {
         Ok(hosted) => {
             // Its directory is to be durable, and its files closed, before somebody needs it.
             hosted.queue_flush();
-            broker.partitions.insert(hosted);
+            broker.partitions.insert(Arc::clone(&hosted));
+            broker.fetchers.on_partitions_changed(broker, &[hosted]);
         }
         Err(error) => directory.fail(&error),
     }
@@ -184,7 +200,14 @@ fn make(
     let path = directory.storage.partition_dir(&partition);
     let now_ms = broker.clock.wall_ms();
     let log = Log::create(&broker.disk, &path, Arc::clone(&settings.log), Some(topic.id), now_ms)?;
-    Ok(host(broker, directory, topic, index, log, Arc::clone(settings)))
+    let opened = OpenedLog { log, high_watermark: Offset::ZERO };
+    Ok(host(broker, directory, topic, index, opened, Arc::clone(settings)))
+}
+
+/// A log that is open, and below where its last life knew it to be committed.
+pub(crate) struct OpenedLog {
+    pub(crate) log: Log,
+    pub(crate) high_watermark: Offset,
 }
 
 /// Puts a log that is open to service.
@@ -193,7 +216,7 @@ pub(crate) fn host(
     directory: &Arc<DataDirectory>,
     topic: &TopicImage,
     index: i32,
-    log: Log,
+    opened: OpenedLog,
     settings: Arc<TopicSettings>,
 ) -> Arc<HostedPartition> {
     let hosting = Hosting {
@@ -202,30 +225,40 @@ pub(crate) fn host(
         topic_id: topic.id,
         directory: Arc::clone(directory),
         local: broker.node,
-        log,
+        log: opened.log,
+        high_watermark: opened.high_watermark,
         settings,
+        isr_changes: Arc::clone(&broker.isr_changes),
+        now_ms: broker.clock.monotonic_ms(),
     };
     let hosted = HostedPartition::new(hosting, &topic.partitions[&index]);
     directory.add(&hosted);
+    broker.fetchers.on_partitions_changed(broker, &[Arc::clone(&hosted)]);
     hosted
 }
 
-/// Takes a topic out of service. Its directories are renamed at once, so that the name is free, and
-/// removed by the housekeeping once readers had their time.
+/// Takes a topic out of service.
 fn delete_topic(broker: &Arc<Broker>, topic: &TopicImage) {
     for partition in broker.partitions.of_topic(topic.id) {
-        partition.retire(ErrorCode::UnknownTopicOrPartition);
-        partition.on_deleted();
-        let unique = kalda_model::Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng));
-        let name = TopicPartition::new(Arc::clone(&topic.name), partition.index);
-        let directory = partition.directory();
-        directory.remove(&partition);
-        match directory.storage.rename_for_delete(&name, unique) {
-            Ok(path) => {
-                let delay_ms = partition.file_delete_delay_ms();
-                directory.add_deleted(path, broker.clock.wall_ms().saturating_add(delay_ms));
-            }
-            Err(error) => directory.fail(&error),
+        delete_partition(broker, &partition, ErrorCode::UnknownTopicOrPartition);
+    }
+}
+
+/// Takes a partition out of service; everybody is answered `error`. Its directory is renamed at once,
+/// so that the name is free, and removed by the housekeeping once readers had their time.
+fn delete_partition(broker: &Arc<Broker>, partition: &Arc<HostedPartition>, error: ErrorCode) {
+    partition.retire(error);
+    broker.fetchers.on_partitions_changed(broker, std::slice::from_ref(partition));
+    partition.on_deleted();
+    let unique = kalda_model::Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng));
+    let name = TopicPartition::new(Arc::clone(&partition.topic), partition.index);
+    let directory = partition.directory();
+    directory.remove(partition);
+    match directory.storage.rename_for_delete(&name, unique) {
+        Ok(path) => {
+            let delay_ms = partition.file_delete_delay_ms();
+            directory.add_deleted(path, broker.clock.wall_ms().saturating_add(delay_ms));
         }
+        Err(error) => directory.fail(&error),
     }
 }
