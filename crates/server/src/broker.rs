@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use kalda_client::HostPort;
 use kalda_env::{Clock, Disk, Rng};
 use kalda_metadata::config::ConfigSources;
 use kalda_metadata::{BrokerRegistration, Endpoint, Image, TopicImage};
-use kalda_client::HostPort;
 use kalda_model::{BrokerEpoch, BrokerId, ClusterId, Offset};
 use kalda_protocol::ErrorCode;
 use parking_lot::{Mutex, RwLock};

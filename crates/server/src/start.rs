@@ -20,9 +20,9 @@ use crate::broker::{BoundListener, Broker, Parts, Stop, World};
 use crate::config::{AdvertisedHost, BrokerConfig};
 use crate::coordinators::run_timers;
 use crate::listener::{ConnectionLimits, bind};
+use crate::quorum::{QuorumHandle, QuorumLoop, QuorumParts, SharedMetadataLog};
 use crate::shard::{self, Shard, ShardHandle};
 use crate::tasks::cleaner::Cleaner;
-use crate::quorum::{QuorumHandle, QuorumLoop, QuorumParts, SharedMetadataLog};
 use crate::tasks::metadata_publisher::Publication;
 use crate::tasks::{
     alter_partition, broker_lifecycle, housekeeping, metadata_publisher, replica_fetcher,

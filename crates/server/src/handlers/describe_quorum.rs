@@ -127,11 +127,15 @@ fn state(
 fn voter_nodes(cx: &RequestContext, description: &Description) -> Vec<Node> {
     let mut nodes = Vec::new();
     for voter in description.voters.iter() {
-        let mut listeners: Vec<_> = voter.endpoints.iter().map(|endpoint| Listener {
-            name: endpoint.listener.clone(),
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-        }).collect();
+        let mut listeners: Vec<_> = voter
+            .endpoints
+            .iter()
+            .map(|endpoint| Listener {
+                name: endpoint.listener.clone(),
+                host: endpoint.host.clone(),
+                port: endpoint.port,
+            })
+            .collect();
         let configured = description.addresses.iter().find(|(id, _)| *id == voter.key.id);
         if let Some((_, address)) = configured.filter(|_| listeners.is_empty()) {
             listeners.push(Listener {

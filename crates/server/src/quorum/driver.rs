@@ -302,8 +302,8 @@ impl QuorumLoop {
         let (broker, links) = (Arc::clone(&self.broker), Rc::clone(&self.links));
         tokio::task::spawn_local(async move {
             let known = links.borrow().get(&to).cloned();
-            let usable = known
-                .filter(|link| link.is_open() && link.leads_to(&address.host, address.port));
+            let usable =
+                known.filter(|link| link.is_open() && link.leads_to(&address.host, address.port));
             let link = match usable {
                 Some(link) => Ok(link),
                 None => {
@@ -552,7 +552,9 @@ impl QuorumLoop {
         let Some(active) = &self.active else { return };
         let known = active.image().brokers.get(&id);
         if known.is_some_and(|broker| broker.epoch == epoch && !broker.fenced) {
-            tracing::warn!("broker {id} cannot be reached any more; its partitions get other leaders");
+            tracing::warn!(
+                "broker {id} cannot be reached any more; its partitions get other leaders"
+            );
             self.decide_alone(|controller, sessions, _| controller.fence_broker(sessions, id));
             self.decide_alone(|controller, _, _| controller.elect_unclean_where_allowed());
         }

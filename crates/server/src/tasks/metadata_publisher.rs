@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use kalda_metadata::{Changes, ConfigResource, Image, ResourceType, TopicChange, TopicImage};
 use kalda_controller::LastShutdown;
+use kalda_metadata::{Changes, ConfigResource, Image, ResourceType, TopicChange, TopicImage};
 use kalda_model::{Offset, TopicPartition};
 use kalda_protocol::ErrorCode;
 use kalda_storage::{Log, StorageError};
@@ -73,8 +73,7 @@ async fn host_all(
     hosted: oneshot::Sender<Result<LastShutdown, StartError>>,
 ) -> bool {
     let for_thread = Arc::clone(broker);
-    let hosting =
-        tokio::task::spawn_blocking(move || start::host_partitions(&for_thread, &opened));
+    let hosting = tokio::task::spawn_blocking(move || start::host_partitions(&for_thread, &opened));
     let outcome = hosting.await.unwrap_or_else(|_| {
         Err(StartError("opening the logs failed; the lines above say where".to_owned()))
     });
@@ -93,12 +92,20 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes, end: Offs
         }
     }
     let mut made = 0;
+    let mut left = Vec::new();
     for (id, change) in &changes.topics {
         let TopicChange::Changed(indexes) = change else { continue };
         let Some(topic) = image.topics.by_id(*id) else { continue };
         let settings = settings(broker, image, &topic.name);
         for index in indexes {
             apply_partition(broker, topic, *index, &settings);
+            if !topic.partitions[index].replicas.contains(&broker.node)
+                && let Some(hosted) = broker.partitions.find(*id, *index)
+            {
+                // A reassignment took it away from here.
+                delete_partition(broker, &hosted, ErrorCode::NotLeaderOrFollower);
+                left.push((*id, *index));
+            }
             made += 1;
             if made % PARTITIONS_PER_TURN == 0 {
                 tokio::task::yield_now().await;
@@ -112,6 +119,9 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes, end: Offs
     }
     // Until then they are there to say that they are gone; without them it would look like a failed
     // disk.
+    for (id, index) in left {
+        broker.partitions.remove(id, index);
+    }
     let mut deleted = Vec::new();
     for (id, change) in &changes.topics {
         if let TopicChange::Removed(topic) = change {
@@ -229,22 +239,28 @@ pub(crate) fn host(
     hosted
 }
 
-/// Takes a topic out of service. Its directories are renamed at once, so that the name is free, and
-/// removed by the housekeeping once readers had their time.
+/// Takes a topic out of service.
 fn delete_topic(broker: &Arc<Broker>, topic: &TopicImage) {
     for partition in broker.partitions.of_topic(topic.id) {
-        partition.retire(ErrorCode::UnknownTopicOrPartition);
-        partition.on_deleted();
-        let unique = kalda_model::Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng));
-        let name = TopicPartition::new(Arc::clone(&topic.name), partition.index);
-        let directory = partition.directory();
-        directory.remove(&partition);
-        match directory.storage.rename_for_delete(&name, unique) {
-            Ok(path) => {
-                let delay_ms = partition.file_delete_delay_ms();
-                directory.add_deleted(path, broker.clock.wall_ms().saturating_add(delay_ms));
-            }
-            Err(error) => directory.fail(&error),
+        delete_partition(broker, &partition, ErrorCode::UnknownTopicOrPartition);
+    }
+}
+
+/// Takes a partition out of service: whoever still asks for it is answered `error`. Its directory is renamed at once,
+/// so that the name is free, and removed by the housekeeping once readers had their time.
+fn delete_partition(broker: &Arc<Broker>, partition: &Arc<HostedPartition>, error: ErrorCode) {
+    partition.retire(error);
+    partition.on_deleted();
+    broker.fetchers.on_partitions_changed(broker, &[Arc::clone(partition)]);
+    let unique = kalda_model::Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng));
+    let name = TopicPartition::new(Arc::clone(&partition.topic), partition.index);
+    let directory = partition.directory();
+    directory.remove(partition);
+    match directory.storage.rename_for_delete(&name, unique) {
+        Ok(path) => {
+            let delay_ms = partition.file_delete_delay_ms();
+            directory.add_deleted(path, broker.clock.wall_ms().saturating_add(delay_ms));
         }
+        Err(error) => directory.fail(&error),
     }
 }
