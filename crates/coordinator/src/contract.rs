@@ -79,14 +79,20 @@ pub trait Coordinator: Debug + Send + Sized + 'static {
     fn refuse(response: Self::Response, error: ErrorCode) -> Self::Response;
 }
 
-/// What clients are told of a log that does not take records.
-pub(crate) fn coordinator_error(error: ErrorCode) -> ErrorCode {
+/// What clients are told of a log that does not take records, or does not commit them.
+#[must_use]
+pub fn coordinator_error(error: ErrorCode) -> ErrorCode {
     match error {
         ErrorCode::UnknownTopicOrPartition
         | ErrorCode::NotEnoughReplicas
         | ErrorCode::NotEnoughReplicasAfterAppend
         | ErrorCode::RequestTimedOut => ErrorCode::CoordinatorNotAvailable,
-        ErrorCode::NotLeaderOrFollower | ErrorCode::KafkaStorageError => ErrorCode::NotCoordinator,
+        ErrorCode::NotLeaderOrFollower
+        | ErrorCode::KafkaStorageError
+        // The log is not where this coordinator left it.
+        | ErrorCode::FencedLeaderEpoch
+        | ErrorCode::UnknownLeaderEpoch
+        | ErrorCode::OffsetOutOfRange => ErrorCode::NotCoordinator,
         ErrorCode::MessageTooLarge
         | ErrorCode::RecordListTooLarge
         | ErrorCode::InvalidFetchSize => ErrorCode::UnknownServerError,

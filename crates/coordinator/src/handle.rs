@@ -85,7 +85,7 @@ impl GroupShard {
                 let consumers = consumers
                     .filter_map(|(id, group)| consumer::listed(id, group, &states, &types));
                 let rows = rows.chain(consumers).collect();
-                self.reply(token, GroupResponse::List(rows), cx)
+                self.reply(token, GroupResponse::List(Ok(rows)), cx)
             }
             GroupRequest::Delete(ids) => self.delete_groups(token, &ids, cx),
             GroupRequest::ConsumerGroupHeartbeat(request) => {

@@ -23,7 +23,7 @@ mod shard;
 mod tests;
 mod transaction;
 
-pub use contract::Coordinator;
+pub use contract::{Coordinator, coordinator_error};
 pub use decision::{
     Context, CoordinatorRecord, Decision, Token, TopicPartitions, TransactionEnding,
 };

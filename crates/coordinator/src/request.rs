@@ -76,7 +76,8 @@ pub enum GroupResponse {
     OffsetFetch(OffsetFetchResponseGroup),
     OffsetDelete(OffsetDeleteResponse),
     Describe(Vec<DescribedGroup>),
-    List(Vec<ListedGroup>),
+    /// The groups of the shard, or why they cannot be told of.
+    List(Result<Vec<ListedGroup>, ErrorCode>),
     Delete(Vec<DeletableGroupResult>),
     ConsumerGroupHeartbeat(ConsumerGroupHeartbeatResponse),
     ConsumerGroupDescribe(Vec<consumer_describe::DescribedGroup>),
@@ -128,7 +129,7 @@ impl GroupResponse {
                 groups.iter_mut().for_each(|group| fail(&mut group.error_code));
             }
             // The error of a listing stands beside the groups, and the caller writes it.
-            Self::List(groups) => groups.clear(),
+            Self::List(groups) => *groups = Err(error),
             Self::Delete(groups) => {
                 groups.iter_mut().for_each(|group| fail(&mut group.error_code));
             }

@@ -84,6 +84,8 @@ fn both_codecs_agree_and_versions_differ_only_where_meant() {
         "DeleteTopicsRequest 0-6, oracle 1-6",
         "DeleteTopicsResponse 0-6, oracle 1-6",
         "InitProducerIdRequest 0-6, oracle 0-5",
+        "WriteTxnMarkersRequest 1-2, oracle 1-1",
+        "WriteTxnMarkersResponse 1-2, oracle 1-1",
         "DescribeAclsRequest 0-3, oracle 1-3",
         "DescribeAclsResponse 0-3, oracle 1-3",
         "CreateAclsRequest 0-3, oracle 1-3",

@@ -1,13 +1,14 @@
 //! The group coordinator as this broker hosts it: its topic and its settings.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use kalda_coordinator::{GroupSettings, GroupShard, MigrationPolicy};
+use kalda_coordinator::{GroupSettings, GroupShard, MigrationPolicy, TransactionEnding};
 use kalda_model::LeaderEpoch;
 
 use crate::broker::Broker;
 use crate::config::BrokerConfig;
-use crate::coordinators::{Hosted, InternalTopic, Shards};
+use crate::coordinators::{Hosted, InternalTopic, LiveShard, Shards};
 
 /// All live shards of groups.
 pub(crate) type GroupCoordinator = Shards<GroupShard>;
@@ -23,7 +24,10 @@ impl Hosted for GroupShard {
         segment_bytes: "offsets.topic.segment.bytes",
         min_insync_replicas: None,
         compression_type: "producer",
+        forbids_unclean_election: false,
     };
+
+    type Outbox = ();
 
     fn new(config: &BrokerConfig, _leader_epoch: LeaderEpoch) -> Self {
         Self::new(settings(config))
@@ -32,13 +36,26 @@ impl Hosted for GroupShard {
     fn shards(broker: &Broker) -> &Shards<Self> {
         &broker.groups
     }
+
+    fn commit_wait(config: &BrokerConfig) -> Duration {
+        let wait_ms = config.number("offsets.commit.timeout.ms");
+        Duration::from_millis(u64::try_from(wait_ms).unwrap_or(0))
+    }
+
+    fn deliver(
+        _broker: &Arc<Broker>,
+        _owner: &Arc<LiveShard<Self>>,
+        endings: Vec<TransactionEnding>,
+    ) {
+        assert!(endings.is_empty(), "groups end nobody's transactions");
+    }
 }
 
 impl GroupCoordinator {
     /// Forgets the offsets of topics that were deleted.
     pub(crate) fn on_topics_deleted(&self, broker: &Arc<Broker>, names: &[Arc<str>]) {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        self.decide_all(broker, |shard, _| shard.on_topic_deleted(&names));
+        self.decide_all(broker, move |shard, _| shard.on_topic_deleted(&names));
     }
 }
 

@@ -134,6 +134,12 @@ impl Server {
         all.collect()
     }
 
+    /// For tests that look inside.
+    #[cfg(test)]
+    pub(crate) fn broker(&self) -> &Arc<Broker> {
+        &self.broker
+    }
+
     fn for_clients(&self) -> impl Iterator<Item = &BoundListener> {
         self.broker.listeners.iter().filter(|bound| !bound.listener.is_controllers)
     }

@@ -209,6 +209,8 @@ impl Admin {
                     partition_indexes: vec![abort.partition.partition],
                 }],
                 coordinator_epoch: abort.coordinator_epoch,
+                // The laxer rule: what hangs is to end.
+                transaction_version: 0,
             }],
         };
         self.with_retries("abortTransaction", async || {

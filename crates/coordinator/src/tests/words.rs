@@ -301,7 +301,8 @@ fn admin_response(response: &GroupResponse) -> String {
             })
             .collect::<Vec<_>>()
             .join("; "),
-        GroupResponse::List(groups) => {
+        GroupResponse::List(Err(refused)) => format!("list {}", error(refused.code())),
+        GroupResponse::List(Ok(groups)) => {
             let row = |group: &kalda_protocol::messages::list_groups::ListedGroup| {
                 format!(
                     "{}/{}/{}/{}",

@@ -1,11 +1,11 @@
-//! WriteTxnMarkers (key 27, versions 1, flexible from 1): writes the outcome of transactions into
+//! WriteTxnMarkers (key 27, versions 1–2, flexible from 1): writes the outcome of transactions into
 //! the logs they touched; sent by transaction coordinators to leaders (KIP-98).
 
 use crate::Message;
 
 /// The markers to write.
 #[derive(Clone, Debug, PartialEq, Message)]
-#[message(key = 27, versions = 1..=1, flexible = 1.., response = WriteTxnMarkersResponse)]
+#[message(key = 27, versions = 1..=2, flexible = 1.., response = WriteTxnMarkersResponse)]
 pub struct WriteTxnMarkersRequest {
     pub markers: Vec<WritableTxnMarker>,
 }
@@ -18,6 +18,10 @@ pub struct WritableTxnMarker {
     pub transaction_result: bool,
     pub topics: Vec<WritableTxnMarkerTopic>,
     pub coordinator_epoch: i32,
+    /// The `transaction.version` under which the transaction ended (KIP-1228).
+    #[versions(2..)]
+    #[ignorable]
+    pub transaction_version: i8,
 }
 
 /// One of [`WritableTxnMarker::topics`].
@@ -29,7 +33,7 @@ pub struct WritableTxnMarkerTopic {
 
 /// One error code per partition.
 #[derive(Clone, Debug, PartialEq, Message)]
-#[message(versions = 1..=1, flexible = 1..)]
+#[message(versions = 1..=2, flexible = 1..)]
 pub struct WriteTxnMarkersResponse {
     pub markers: Vec<WritableTxnMarkerResult>,
 }

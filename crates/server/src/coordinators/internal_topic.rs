@@ -9,6 +9,9 @@ use kalda_protocol::messages::create_topics::{
 
 use crate::broker::Broker;
 
+/// With that many replicas one can be away while the others still take records.
+const REPLICAS_TO_SPARE_ONE: i64 = 3;
+
 /// An internal topic and the broker's settings for it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct InternalTopic {
@@ -19,6 +22,7 @@ pub(crate) struct InternalTopic {
     pub(crate) segment_bytes: &'static str,
     pub(crate) min_insync_replicas: Option<&'static str>,
     pub(crate) compression_type: &'static str,
+    pub(crate) forbids_unclean_election: bool,
 }
 
 impl InternalTopic {
@@ -44,26 +48,30 @@ impl InternalTopic {
             name: name.to_owned(),
             value: Some(value),
         };
-        let alive = broker.image().brokers.values().filter(|broker| !broker.fenced).count();
-        let alive = i64::try_from(alive).unwrap_or(1);
-        // What nobody asked for is lowered to what there is: a cluster of one coordinates too.
-        let lowered = |key: &str| {
-            let wanted = broker.config.number(key);
-            if broker.config.values.contains_key(key) { wanted } else { wanted.min(alive) }
-        };
+        // What nobody asked for is lowered to what there is: a cluster of one coordinates too. Who is
+        // registered counts, alive or not, so that what is made while a broker is away is no worse.
+        let registered = i64::try_from(broker.image().brokers.len()).unwrap_or(1).max(1);
+        let is_asked = |key: &str| broker.config.values.contains_key(key);
+        let mut replicas = broker.config.number(self.replication_factor);
+        if !is_asked(self.replication_factor) {
+            replicas = replicas.min(registered);
+        }
+        let enough = if replicas >= REPLICAS_TO_SPARE_ONE { 2 } else { 1 };
+        let min_isr = self.min_insync_replicas.filter(|key| is_asked(key));
+        let min_isr = min_isr.map_or(enough, |key| broker.config.number(key));
         let mut configs = vec![
             config("cleanup.policy", "compact".to_owned()),
             config("compression.type", self.compression_type.to_owned()),
             config("segment.bytes", broker.config.number(self.segment_bytes).to_string()),
+            config("min.insync.replicas", min_isr.to_string()),
         ];
-        if let Some(key) = self.min_insync_replicas {
-            configs.push(config("min.insync.replicas", lowered(key).to_string()));
+        if self.forbids_unclean_election {
             configs.push(config("unclean.leader.election.enable", "false".to_owned()));
         }
         CreatableTopic {
             name: self.name.to_owned(),
             num_partitions: i32::try_from(broker.config.number(self.partitions)).unwrap_or(50),
-            replication_factor: i16::try_from(lowered(self.replication_factor)).unwrap_or(1),
+            replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
             configs,
             ..CreatableTopic::default()
         }

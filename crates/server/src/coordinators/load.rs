@@ -14,15 +14,28 @@ const READ_LEN: usize = 1024 * 1024;
 /// The most that a batch may have when decompressed.
 const DECOMPRESSED_MAX: usize = 256 * 1024 * 1024;
 
+/// A shard that has replayed its log.
+#[derive(Debug)]
+pub(super) struct Loaded<C> {
+    pub(super) shard: C,
+    /// Up to here: where the shard's next record goes.
+    pub(super) end: Offset,
+}
+
 /// Reads the whole log, uncommitted records included, and replays it. A record that cannot be
-/// understood fails the load: serving a part of the state would lose the rest.
+/// understood fails the load: serving a part of the state would lose the rest. Ends early when
+/// nobody wants it any more.
 pub(super) fn replay<C: Coordinator>(
     partition: &HostedPartition,
     mut shard: C,
-) -> Result<C, String> {
+    is_wanted: impl Fn() -> bool,
+) -> Result<Loaded<C>, String> {
     let bounds = partition.with_log(|log, _| (log.log_start_offset(), log.log_end_offset()));
     let (mut from, end) = bounds.map_err(|error| error.message().to_owned())?;
     while from < end {
+        if !is_wanted() {
+            return Err("the partition has moved on".to_owned());
+        }
         let options = ReadOptions { max_bytes: READ_LEN, upper: end, min_one_batch: true };
         let slice = partition.with_log(|log, _| log.read(from, options));
         let slice = slice.map_err(|error| error.message().to_owned())?;
@@ -35,7 +48,7 @@ pub(super) fn replay<C: Coordinator>(
                 .map_err(|error| format!("batch at offset {}: {error}", batch.base_offset()))?;
         }
     }
-    Ok(shard)
+    Ok(Loaded { shard, end })
 }
 
 fn replay_batch<C: Coordinator>(shard: &mut C, batch: &BatchView<'_>) -> Result<(), String> {

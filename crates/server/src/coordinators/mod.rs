@@ -1,30 +1,46 @@
 //! The coordinators of this broker: a live shard for each partition of their topics that it leads.
 //!
 //! The deciding is done in `kalda-coordinator`; here records are appended, answers held back until
-//! they are committed, and timers run: the same for groups and for transactions.
+//! they are committed, and timers run: the same for groups and for transactions. A shard lives for one
+//! leader epoch: it is loaded when this broker becomes the leader and closed when it is not, or leads
+//! anew.
 
+mod gathering;
 mod internal_topic;
+mod leadership;
 mod live_shard;
 mod load;
+mod load_queue;
+pub(crate) mod remote;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::collections::HashMap;
+use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
-use kalda_coordinator::{Caller, Context, Coordinator, Decision, partition_for};
+use kalda_coordinator::{Caller, Context, Coordinator, Decision, TransactionEnding, partition_for};
 use kalda_metadata::TopicImage;
 use kalda_model::{BrokerId, LeaderEpoch};
 use kalda_protocol::ErrorCode;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+pub(crate) use gathering::{Gathered, Gathering};
 pub(crate) use internal_topic::InternalTopic;
+pub(crate) use leadership::on_metadata;
+pub(crate) use live_shard::LiveShard;
 pub(crate) use timers::run as run_timers;
 
 use crate::broker::Broker;
 use crate::config::BrokerConfig;
 use crate::hosted::{HostedPartition, VerificationGuard};
-use live_shard::LiveShard;
+use load_queue::LoadQueue;
+
+/// How long who asks for a coordinator waits for its topic to be there, once that is made.
+const MADE_WAIT: Duration = Duration::from_secs(1);
 
 /// What the runtime has to know of a kind of coordinator.
 pub(crate) trait Hosted: Coordinator {
@@ -36,19 +52,39 @@ pub(crate) trait Hosted: Coordinator {
 
     /// All of its kind.
     fn shards(broker: &Broker) -> &Shards<Self>;
+
+    /// What goes from coordinators of this kind, or from those who ask them, to other brokers.
+    type Outbox: Debug + Default + Send + Sync;
+
+    /// How long an answer may wait for what it tells of to be committed.
+    fn commit_wait(config: &BrokerConfig) -> Duration;
+
+    /// Has the ends of transactions that `owner` decided carried to their partitions.
+    fn deliver(broker: &Arc<Broker>, owner: &Arc<LiveShard<Self>>, endings: Vec<TransactionEnding>);
 }
 
 /// All live shards of one kind.
 #[derive(Debug)]
 pub(crate) struct Shards<C: Hosted> {
+    /// By the index of the partition. One that is closed is not in here.
     live: Mutex<HashMap<i32, Arc<LiveShard<C>>>>,
     /// Woken when a timer may be due earlier than was known.
     timers_changed: Notify,
+    /// Told whenever this broker has seen newer metadata.
+    metadata_changed: Notify,
+    loads: Arc<LoadQueue>,
+    pub(crate) outbox: C::Outbox,
 }
 
 impl<C: Hosted> Default for Shards<C> {
     fn default() -> Self {
-        Self { live: Mutex::default(), timers_changed: Notify::new() }
+        Self {
+            live: Mutex::default(),
+            timers_changed: Notify::new(),
+            metadata_changed: Notify::new(),
+            loads: Arc::default(),
+            outbox: C::Outbox::default(),
+        }
     }
 }
 
@@ -91,12 +127,28 @@ impl<C: Hosted> Shards<C> {
     {
         let Ok(topic) = topic::<C>(broker, ErrorCode::NotCoordinator) else { return Vec::new() };
         let mut answers = Vec::new();
+        let mut led = Vec::new();
         for index in topic.partitions.keys() {
             match self.shard(broker, *index) {
-                Ok(shard) => answers.push(shard.ask(broker, caller, request.clone(), None).await),
+                Ok(shard) => led.push(shard),
                 // Another broker's.
                 Err(ErrorCode::NotCoordinator) => {}
                 Err(error) => answers.push(Err(error)),
+            }
+        }
+        // One wait for all of them: each for itself would add up.
+        if let Some(loading) = led.iter().find(|shard| shard.is_loading()) {
+            loading.loaded_soon().await;
+        }
+        for shard in led {
+            if shard.is_loading() {
+                answers.push(Err(ErrorCode::CoordinatorLoadInProgress));
+                continue;
+            }
+            match shard.ask(broker, caller, request.clone(), None).await {
+                // It has moved meanwhile: another broker's as well.
+                Err(ErrorCode::NotCoordinator) => {}
+                answer => answers.push(answer),
             }
         }
         answers
@@ -108,13 +160,40 @@ impl<C: Hosted> Shards<C> {
         broker: &Arc<Broker>,
         key: &str,
     ) -> Result<BrokerId, ErrorCode> {
-        if broker.image().topics.by_name(C::TOPIC.name).is_none() {
+        if topic::<C>(broker, ErrorCode::CoordinatorNotAvailable).is_err() {
             C::TOPIC.make(broker).await?;
+            // The controller has it; this broker is about to hear of it.
+            let is_known = || topic::<C>(broker, ErrorCode::CoordinatorNotAvailable).is_ok();
+            let _too_late = tokio::time::timeout(MADE_WAIT, self.metadata_until(is_known)).await;
         }
+        self.leader_of(broker, key)
+    }
+
+    /// The broker that coordinates `key` now.
+    pub(crate) fn leader_of(&self, broker: &Broker, key: &str) -> Result<BrokerId, ErrorCode> {
         let topic = topic::<C>(broker, ErrorCode::CoordinatorNotAvailable)?;
         let partition = topic.partitions.get(&partition_of(&topic, key));
         let leader = partition.map_or(BrokerId::NONE, |partition| partition.leader);
         if leader == BrokerId::NONE { Err(ErrorCode::CoordinatorNotAvailable) } else { Ok(leader) }
+    }
+
+    /// Ends when this broker has seen newer metadata.
+    pub(crate) async fn metadata_changed(&self) {
+        self.metadata_changed.notified().await;
+    }
+
+    /// Ends when `is_reached`, which newer metadata may bring about.
+    async fn metadata_until(&self, is_reached: impl Fn() -> bool) {
+        loop {
+            let changed = self.metadata_changed.notified();
+            tokio::pin!(changed);
+            // Registered before the look, so that nothing is missed.
+            changed.as_mut().enable();
+            if is_reached() {
+                return;
+            }
+            changed.await;
+        }
     }
 
     /// The number of the partition that holds `key`.
@@ -129,77 +208,18 @@ impl<C: Hosted> Shards<C> {
         key: &str,
     ) -> Result<Arc<HostedPartition>, ErrorCode> {
         let topic = topic::<C>(broker, ErrorCode::NotCoordinator)?;
-        led_partition(broker, &topic, partition_of(&topic, key))
+        Ok(led_partition(broker, &topic, partition_of(&topic, key))?.0)
     }
 
-    /// Lets the live shard of `key` decide on an event, if it is loaded.
-    pub(crate) fn decide(
-        &self,
-        broker: &Arc<Broker>,
-        key: &str,
-        event: impl FnOnce(&mut C, &Context<'_>) -> Decision<C::Response>,
-    ) {
-        let Ok(topic) = topic::<C>(broker, ErrorCode::NotCoordinator) else { return };
-        let shard = self.live.lock().get(&partition_of(&topic, key)).cloned();
-        if let Some(shard) = shard {
-            shard.decide(broker, event);
-        }
-    }
-
-    /// Lets every live shard decide on an event.
+    /// Lets every shard decide on an event; those that are being loaded when they are there.
     pub(crate) fn decide_all(
         &self,
         broker: &Arc<Broker>,
-        mut event: impl FnMut(&mut C, &Context<'_>) -> Decision<C::Response>,
+        event: impl Fn(&mut C, &Context<'_>) -> Decision<C::Response> + Clone + Send + 'static,
     ) {
         for shard in self.all() {
-            shard.decide(broker, &mut event);
+            shard.decide_in_time(broker, Box::new(event.clone()));
         }
-    }
-
-    /// Loads every shard that this broker leads and that has something to load, one by one. What they
-    /// left undone when they were last here goes on.
-    pub(crate) async fn load_all(&self, broker: &Arc<Broker>) {
-        let Ok(topic) = topic::<C>(broker, ErrorCode::NotCoordinator) else { return };
-        for index in topic.partitions.keys() {
-            let Ok(partition) = led_partition(broker, &topic, *index) else { continue };
-            let has_records =
-                partition.with_log(|log, _| log.log_end_offset() > log.log_start_offset());
-            if has_records == Ok(true)
-                && let Ok(shard) = self.shard(broker, *index)
-            {
-                shard.loaded().await;
-            }
-        }
-    }
-
-    /// Answers everybody who waits: the broker stops.
-    pub(crate) fn unload_all(&self) {
-        let shards: Vec<_> = self.live.lock().drain().map(|(_, shard)| shard).collect();
-        for shard in shards {
-            shard.unload();
-        }
-    }
-
-    /// The shard of a partition, loaded on first use.
-    pub(crate) fn shard(
-        &self,
-        broker: &Arc<Broker>,
-        index: i32,
-    ) -> Result<Arc<LiveShard<C>>, ErrorCode> {
-        let topic = topic::<C>(broker, ErrorCode::NotCoordinator)?;
-        let hosted = led_partition(broker, &topic, index)?;
-        let mut live = self.live.lock();
-        if let Some(shard) = live.get(&index)
-            && shard.is_of(&hosted)
-        {
-            return Ok(Arc::clone(shard));
-        }
-        let epoch = topic.partitions.get(&index).map(|partition| partition.leader_epoch);
-        let empty = C::new(&broker.config, epoch.unwrap_or(LeaderEpoch::UNKNOWN));
-        let shard = LiveShard::load(broker, hosted, empty);
-        live.insert(index, Arc::clone(&shard));
-        Ok(shard)
     }
 
     fn all(&self) -> Vec<Arc<LiveShard<C>>> {
@@ -215,14 +235,16 @@ fn partition_of(topic: &TopicImage, key: &str) -> i32 {
     partition_for(key, i32::try_from(topic.partitions.len()).unwrap_or(i32::MAX))
 }
 
+/// The partition, if this broker leads it, and the epoch in which it does.
 fn led_partition(
     broker: &Broker,
     topic: &TopicImage,
     index: i32,
-) -> Result<Arc<HostedPartition>, ErrorCode> {
+) -> Result<(Arc<HostedPartition>, LeaderEpoch), ErrorCode> {
     let partition = topic.partitions.get(&index).ok_or(ErrorCode::NotCoordinator)?;
     if partition.leader != broker.node || broker.is_stopping() {
         return Err(ErrorCode::NotCoordinator);
     }
-    broker.partitions.find(topic.id, index).ok_or(ErrorCode::NotCoordinator)
+    let hosted = broker.partitions.find(topic.id, index).ok_or(ErrorCode::NotCoordinator)?;
+    Ok((hosted, partition.leader_epoch))
 }

@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::{Hosted, Shards};
 use crate::broker::Broker;
 
-/// Runs until the broker stops, then answers everybody who waits.
+/// Loads what this broker coordinates, and runs the timers until it stops; then answers everybody who
+/// waits.
 pub(crate) async fn run<C: Hosted>(broker: Arc<Broker>) {
     let shards: &Shards<C> = C::shards(&broker);
+    shards.load_led(&broker);
     loop {
         let live = shards.all();
         let next_ms = live.iter().filter_map(|shard| shard.next_timer_ms()).min();
@@ -27,7 +29,7 @@ pub(crate) async fn run<C: Hosted>(broker: Arc<Broker>) {
             }
         }
     }
-    shards.unload_all();
+    shards.close_all(&broker);
 }
 
 /// Without a timer there is nothing to wake up for.

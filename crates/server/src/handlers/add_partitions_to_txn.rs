@@ -12,6 +12,7 @@ use kalda_protocol::messages::add_partitions_to_txn::{
     AddPartitionsToTxnResult, AddPartitionsToTxnTopic, AddPartitionsToTxnTopicResult,
 };
 use kalda_protocol::{ApiKey, ErrorCode, downgrade_error};
+use tokio::task::JoinSet;
 
 use super::group_caller::caller;
 use crate::dispatch::{Handle, RequestContext};
@@ -20,6 +21,9 @@ use crate::dispatch::{Handle, RequestContext};
 const MANY_TRANSACTIONS: i16 = 4;
 /// First version by which a partition is added for a producer that did not ask for it itself.
 const ADDED_BY_BROKER: i16 = 5;
+
+/// The most transactions of one request that wait for the disk at the same time.
+const AT_ONCE_MAX: usize = 500;
 
 impl Handle for AddPartitionsToTxnRequest {
     async fn handle(self, cx: &RequestContext) -> AddPartitionsToTxnResponse {
@@ -37,7 +41,8 @@ impl Handle for AddPartitionsToTxnRequest {
             return response;
         }
         let client_version = if cx.version >= ADDED_BY_BROKER { 2 } else { 0 };
-        for transaction in self.transactions {
+        let (mut asking, mut results) = (JoinSet::new(), Vec::new());
+        for (at, transaction) in self.transactions.into_iter().enumerate() {
             let add = AddPartitions {
                 transactional_id: transaction.transactional_id.clone(),
                 producer_id: ProducerId(transaction.producer_id),
@@ -46,11 +51,22 @@ impl Handle for AddPartitionsToTxnRequest {
                 verify_only: transaction.verify_only,
                 client_version,
             };
-            response.results_by_transaction.push(AddPartitionsToTxnResult {
-                transactional_id: transaction.transactional_id,
-                topic_results: one(add, cx).await,
+            if asking.len() >= AT_ONCE_MAX {
+                results.extend(asking.join_next().await.and_then(Result::ok));
+            }
+            let cx = cx.clone();
+            // At once: each of them may wait for the disk.
+            asking.spawn_local(async move {
+                let result = AddPartitionsToTxnResult {
+                    transactional_id: transaction.transactional_id,
+                    topic_results: one(add, &cx).await,
+                };
+                (at, result)
             });
         }
+        results.extend(asking.join_all().await);
+        results.sort_unstable_by_key(|(at, _)| *at);
+        response.results_by_transaction = results.into_iter().map(|(_, result)| result).collect();
         response
     }
 }

@@ -89,7 +89,13 @@ async fn here(cx: &RequestContext) -> DescribeQuorumResponse {
         part.high_watermark = description.high_watermark.0;
         part.current_voters = voters.into_iter().map(state).collect();
         part.observers = observers.into_iter().map(state).collect();
-        nodes = voter_nodes(cx, &description);
+        // Before v2 there is no word for either.
+        if cx.version < 2 {
+            let all = part.current_voters.iter_mut().chain(&mut part.observers);
+            all.for_each(|replica| replica.replica_directory_id = Uuid::ZERO);
+        } else {
+            nodes = voter_nodes(cx, &description);
+        }
     } else {
         part.error_code = ErrorCode::NotLeaderOrFollower.code();
     }

@@ -14,9 +14,14 @@ impl Handle for ListGroupsRequest {
         let mut groups = Vec::new();
         let mut error = ErrorCode::None;
         for answer in cx.broker.groups.ask_all(&cx.broker, &caller(cx), &request).await {
-            match answer {
-                Ok(GroupResponse::List(listed)) => groups.extend(listed),
-                Ok(_) => unreachable!("a shard answers what it was asked"),
+            let listed = answer.and_then(|answer| match answer {
+                GroupResponse::List(listed) => listed,
+                _ => unreachable!("a shard answers what it was asked"),
+            });
+            match listed {
+                Ok(listed) => groups.extend(listed),
+                // Its groups are another broker's by now, which is asked too.
+                Err(ErrorCode::NotCoordinator) => {}
                 Err(failed) => error = failed,
             }
         }

@@ -84,6 +84,8 @@ async fn guard(
                 (ErrorCode::ConcurrentTransactions, ClientTransactions::Implicit) => *error,
                 // Older clients take it for final.
                 (ErrorCode::ConcurrentTransactions, _) => ErrorCode::CoordinatorLoadInProgress,
+                // The group's coordinator is the right one: it is not to be looked for again.
+                (ErrorCode::NetworkException, _) => ErrorCode::CoordinatorLoadInProgress,
                 (ErrorCode::NotCoordinator, _) => ErrorCode::CoordinatorNotAvailable,
                 (error, _) => error,
             })

@@ -1,12 +1,13 @@
 //! What the leader of a partition asks a producer's transaction coordinator before it lets a batch begin
 //! a transaction there (KIP-890). Called for Produce and TxnOffsetCommit.
 
-use kalda_coordinator::{AddPartitions, TopicPartitions, TransactionRequest, TransactionResponse};
+use kalda_coordinator::{AddPartitions, TopicPartitions};
 use kalda_model::{ProducerEpoch, ProducerId};
 use kalda_protocol::ErrorCode;
 
 use super::group_caller::caller;
 use crate::dispatch::RequestContext;
+use crate::transactions::add_partitions;
 
 /// What a client of a version of an API can do about a transaction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,27 +36,16 @@ pub(crate) async fn verify(
     partitions: TopicPartitions,
     client: ClientTransactions,
 ) -> Vec<(String, i32, ErrorCode)> {
-    let id = &producer.transactional_id;
     let is_implicit = client == ClientTransactions::Implicit;
-    let request = TransactionRequest::AddPartitions(AddPartitions {
-        transactional_id: id.clone(),
+    let add = AddPartitions {
+        transactional_id: producer.transactional_id.clone(),
         producer_id: producer.id,
         producer_epoch: producer.epoch,
-        partitions: partitions.clone(),
+        partitions,
         verify_only: !is_implicit,
         client_version: if is_implicit { 2 } else { 0 },
-    });
-    let asked = cx.broker.transactions.ask(&cx.broker, id, &caller(cx), request).await;
-    let mut outcome = match asked {
-        Ok(TransactionResponse::AddPartitions(outcome)) => outcome,
-        Ok(_) => unreachable!("a shard answers what it was asked"),
-        Err(error) => {
-            let all = partitions.iter().flat_map(|(topic, indexes)| {
-                indexes.iter().map(move |index| (topic.clone(), *index, error))
-            });
-            all.collect()
-        }
     };
+    let mut outcome = add_partitions(&cx.broker, &caller(cx), add).await;
     outcome.retain(|(_, _, error)| *error != ErrorCode::None);
     for (_, _, error) in &mut outcome {
         *error = match (*error, client) {

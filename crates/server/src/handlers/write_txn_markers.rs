@@ -1,5 +1,6 @@
-//! WriteTxnMarkers (key 27, v1): a transaction's end for partitions that this broker leads. Sent by
-//! coordinators, and by operators to end a transaction that nobody else will (KIP-664).
+//! WriteTxnMarkers (key 27, v1–2): the ends of transactions for partitions that this broker leads. Sent
+//! by coordinators, and by operators to end a transaction that nobody else will (KIP-664). v2 says
+//! whether a marker has an epoch of its own (KIP-1228).
 
 use std::collections::BTreeMap;
 
@@ -12,19 +13,21 @@ use kalda_protocol::messages::write_txn_markers::{
 use kalda_records::EndTxnMarker;
 
 use crate::dispatch::{Handle, RequestContext};
-use crate::transactions::{Marker, write_markers};
+use crate::transactions::{Marker, MarkersToWrite, Written, write_markers};
 
 impl Handle for WriteTxnMarkersRequest {
     async fn handle(self, cx: &RequestContext) -> WriteTxnMarkersResponse {
-        let mut response = WriteTxnMarkersResponse::default();
-        for marker in self.markers {
-            response.markers.push(one(marker, cx).await);
-        }
-        response
+        let markers: Vec<MarkersToWrite> = self.markers.into_iter().map(marker).collect();
+        let written = write_markers(&cx.broker, &markers).await;
+        let results = markers
+            .iter()
+            .zip(written)
+            .map(|(to_write, written)| result(to_write.marker.producer_id, written));
+        WriteTxnMarkersResponse { markers: results.collect() }
     }
 }
 
-async fn one(request: WritableTxnMarker, cx: &RequestContext) -> WritableTxnMarkerResult {
+fn marker(request: WritableTxnMarker) -> MarkersToWrite {
     let marker = Marker {
         producer_id: ProducerId(request.producer_id),
         producer_epoch: ProducerEpoch(request.producer_epoch),
@@ -32,15 +35,19 @@ async fn one(request: WritableTxnMarker, cx: &RequestContext) -> WritableTxnMark
             committed: request.transaction_result,
             coordinator_epoch: request.coordinator_epoch,
         },
-        // This version does not say; the laxer rule lets an operator end what hangs.
-        transaction_version: 0,
+        // v1 does not say; the laxer rule lets an operator end what hangs.
+        transaction_version: i16::from(request.transaction_version),
     };
     let mut partitions = TopicPartitions::new();
     for topic in request.topics {
         partitions.entry(topic.name).or_default().extend(topic.partition_indexes);
     }
+    MarkersToWrite { marker, partitions }
+}
+
+fn result(producer_id: ProducerId, written: Written) -> WritableTxnMarkerResult {
     let mut topics: BTreeMap<String, Vec<WritableTxnMarkerPartitionResult>> = BTreeMap::new();
-    for (topic, partition_index, error) in write_markers(&cx.broker, &marker, &partitions).await {
+    for (topic, partition_index, error) in written {
         topics
             .entry(topic)
             .or_default()
@@ -49,5 +56,5 @@ async fn one(request: WritableTxnMarker, cx: &RequestContext) -> WritableTxnMark
     let topics = topics
         .into_iter()
         .map(|(name, partitions)| WritableTxnMarkerTopicResult { name, partitions });
-    WritableTxnMarkerResult { producer_id: request.producer_id, topics: topics.collect() }
+    WritableTxnMarkerResult { producer_id: producer_id.0, topics: topics.collect() }
 }

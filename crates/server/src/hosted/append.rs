@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use kalda_model::Offset;
 use kalda_protocol::ErrorCode;
 use kalda_records::{BatchError, BatchRules, RecordError, ValidBatch};
 use kalda_replication::{Acks, Durability, Effects};
 use kalda_storage::{AppendError, Appended};
 
+use super::condition::AppendCondition;
 use super::transactions::VerificationGuard;
 use super::waits::{ProduceWait, ProduceWaits};
 use super::{HostedPartition, State, refused, watch};
@@ -69,7 +69,18 @@ impl HostedPartition {
         batch: ValidBatch<'_>,
         append: &Appending<'_>,
     ) -> Result<Appended, AppendRefused> {
+        self.append_if(None, batch, append)
+    }
+
+    /// Like [`HostedPartition::append_valid`], if the log is where a coordinator believes it to be.
+    pub(crate) fn append_if(
+        self: &Arc<Self>,
+        condition: Option<AppendCondition>,
+        batch: ValidBatch<'_>,
+        append: &Appending<'_>,
+    ) -> Result<Appended, AppendRefused> {
         let mut state = self.serving()?;
+        state.check_condition(condition)?;
         state.partition.check_append(append.acks).map_err(refused)?;
         state.check_verified(batch.facts(), append.guard)?;
         let (size, producer_id) = (batch.size(), batch.facts().producer_id);
@@ -110,19 +121,6 @@ impl HostedPartition {
             Next::Flush => self.queue_flush(),
             Next::FlushInTime => self.directory().add_relaxed(self),
         }
-    }
-
-    /// Makes a request wait until everything below `end` is acknowledged by all replicas.
-    pub(crate) fn await_committed(
-        &self,
-        end: Offset,
-        waits: &ProduceWaits,
-    ) -> Result<(), ErrorCode> {
-        let mut state = self.serving()?;
-        if !state.partition.is_acknowledged(end, Acks::All) {
-            state.produce_waits.push(ProduceWait::new(end, Acks::All, waits, 0));
-        }
-        Ok(())
     }
 
     pub(super) fn append_failed(&self, error: AppendError) -> AppendRefused {

@@ -5,6 +5,7 @@
 //! transfer to a client.
 
 mod append;
+mod condition;
 mod fetched;
 mod flush;
 mod follow;
@@ -27,6 +28,7 @@ use kalda_storage::{Log, StorageError};
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 pub(crate) use append::{AppendRefused, Appending};
+pub(crate) use condition::AppendCondition;
 pub(crate) use fetched::FetchedRecords;
 pub(crate) use follow::{Copied, FollowError, Followed, NextFetch, ToFetch};
 pub(crate) use lead::Registered;

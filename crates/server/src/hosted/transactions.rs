@@ -15,6 +15,7 @@ use kalda_replication::Acks;
 use kalda_storage::{AppendError, Appended};
 
 use super::append::{AppendRefused, Appending};
+use super::condition::AppendCondition;
 use super::waits::{ProduceWait, ProduceWaits};
 use super::{HostedPartition, State, refused};
 
@@ -108,14 +109,16 @@ impl HostedPartition {
     }
 
     /// Appends a marker, and makes a request wait until it is committed. Answers its offset; `None`
-    /// when it has been written before.
+    /// when it has been written before. A coordinator's own partition has a `condition`.
     pub(crate) fn append_marker(
         self: &Arc<Self>,
+        condition: Option<AppendCondition>,
         marker: &MarkerToAppend,
         waits: &ProduceWaits,
         slot: usize,
     ) -> Result<Option<Offset>, ErrorCode> {
         let mut state = self.serving()?;
+        state.check_condition(condition)?;
         state.partition.check_append(Acks::All).map_err(refused)?;
         state.verifications.on_marker(marker);
         let is_new = state.check_marker(marker).map_err(|error| self.append_failed(error).error)?;

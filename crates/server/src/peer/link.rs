@@ -31,6 +31,7 @@ impl Link {
     ) -> Result<Self, PeerError> {
         let to = HostPort { host: host.to_owned(), port };
         let mut properties = Properties::default();
+        properties.set("bootstrap.servers", to.to_string());
         properties.set("client.id", broker.node.to_string());
         properties.set("request.timeout.ms", timeout_ms.to_string());
         let setup = broker.config.number("socket.connection.setup.timeout.ms").min(timeout_ms);

@@ -19,7 +19,7 @@ use kalda_raft::quorum::{
     Correlation, Decision as QuorumDecision, Effect, Input, Quorum, QuorumSettings, Request,
     RequestId, Restored, RoleName,
 };
-use kalda_raft::{Outcome, SnapshotId, decision_batches};
+use kalda_raft::{CarryOutError, Outcome, SnapshotId, decision_batches};
 use tokio::sync::{mpsc, oneshot};
 
 use super::active::Active;
@@ -222,10 +222,7 @@ impl QuorumLoop {
             let done = self.log.log.lock().carry_out(std::mem::take(&mut effects), wall_ms);
             let outcomes = match done {
                 Ok(outcomes) => outcomes,
-                Err(error) => {
-                    tracing::error!("the metadata log cannot be written: {error}");
-                    return self.fail(Unavailable::Disk(error.to_string()));
-                }
+                Err(error) => return self.fail_on(error),
             };
             for outcome in outcomes {
                 if let Outcome::Report(input) = outcome {
@@ -263,7 +260,6 @@ impl QuorumLoop {
                 tracing::info!("following controller {leader} in epoch {epoch}");
             }
             Outcome::Fault(fault) => {
-                tracing::error!("the metadata quorum contradicts itself: {fault}");
                 self.fail(Unavailable::Disk(fault.to_string()));
             }
             // The quorum itself knows it, and `advance` asks.
@@ -574,6 +570,16 @@ impl QuorumLoop {
             now_ms: self.now_ms(),
             addresses,
         }
+    }
+
+    /// The log failed. Its directory says so to the operator, better.
+    fn fail_on(&mut self, error: CarryOutError) {
+        let text = error.to_string();
+        match error.into_storage() {
+            Ok(error) => self.directory.fail(&error),
+            Err(text) => tracing::error!("the metadata log cannot be used: {text}"),
+        }
+        self.fail(Unavailable::Disk(text));
     }
 
     /// The node cannot go on: it may have promised what it does not have.

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::broker::Broker;
 use crate::config::topic_settings::{BrokerWide, TopicSettings};
+use crate::coordinators;
 use crate::directory::DataDirectory;
 use crate::hosted::{HostedPartition, Hosting};
 use crate::start::{self, OpenedDirectories, StartError};
@@ -129,6 +130,7 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes, end: Offs
             deleted.push(Arc::clone(&topic.name));
         }
     }
+    coordinators::on_metadata(broker, changes);
     if !deleted.is_empty() {
         broker.groups.on_topics_deleted(broker, &deleted);
     }

@@ -206,6 +206,7 @@ impl Transactional {
                     partition_indexes: vec![index],
                 }],
                 coordinator_epoch: 0,
+                transaction_version: 0,
             }],
         };
         let response = client.call(version, &request);

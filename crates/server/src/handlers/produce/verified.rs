@@ -149,7 +149,8 @@ fn for_producer(error: ErrorCode, client: ClientTransactions) -> ErrorCode {
         ErrorCode::ConcurrentTransactions
         | ErrorCode::CoordinatorLoadInProgress
         | ErrorCode::CoordinatorNotAvailable
-        | ErrorCode::NotCoordinator => ErrorCode::NotEnoughReplicas,
+        | ErrorCode::NotCoordinator
+        | ErrorCode::NetworkException => ErrorCode::NotEnoughReplicas,
         error => error,
     }
 }
