@@ -34,7 +34,11 @@ fn await_leader(cluster: &Cluster, at: usize, topic: &str, in_sync: usize) -> us
         let described = cluster.client(at).describe(topic);
         let partition = described.partitions.first()?;
         let is_there = partition.isr_nodes.len() == in_sync && partition.leader_id > 0;
-        is_there.then(|| usize::try_from(partition.leader_id - 1).unwrap())
+        let leader = is_there.then(|| usize::try_from(partition.leader_id - 1).unwrap())?;
+        // It has heard of it too, and of no other.
+        let known = cluster.try_client(leader)?.describe(topic);
+        let is_known = known.partitions.first()?.leader_epoch == partition.leader_epoch;
+        is_known.then_some(leader)
     })
 }
 
@@ -101,7 +105,7 @@ fn a_replica_that_stops_leaves_the_isr_and_comes_back() {
     cluster.stop_node(stopped);
     let leader = await_leader(&cluster, 0, "t", 2);
     let produced = produce(&mut cluster.client(leader), "t", -1, batch(["without it"]));
-    assert_eq!(produced, (ErrorCode::None, 1));
+    assert_eq!(produced, (ErrorCode::None, 1), "by {leader} without {stopped}");
     cluster.start_node(stopped);
     await_leader(&cluster, 0, "t", 3);
     let found = await_some("the records on the one that came back", || {

@@ -43,6 +43,10 @@ fn free_port() -> u16 {
 
 impl Cluster {
     pub(crate) fn start(count: usize, settings: &[(&str, &str)]) -> Self {
+        let _set_once = tracing_subscriber::fmt()
+            .with_env_filter(std::env::var("RUST_LOG").unwrap_or_default())
+            .with_test_writer()
+            .try_init();
         let settings = settings.iter().map(|(key, value)| ((*key).into(), (*value).into()));
         let mut cluster =
             Self { nodes: Vec::new(), controller_port: free_port(), settings: settings.collect() };
@@ -75,19 +79,30 @@ impl Cluster {
             ("controller.listener.names", "CONTROLLER".into()),
             ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".into()),
             ("controller.quorum.voters", format!("1@{controller}")),
+            // Who is gone is noticed soon.
+            ("broker.session.timeout.ms", "1000".into()),
+            ("broker.heartbeat.interval.ms", "100".into()),
+            // The records of the tests are very old.
+            ("log.retention.ms", "-1".into()),
             ("log.dirs", node.home.path().join("a").display().to_string()),
         ];
         all.extend(self.settings.iter().map(|(key, value)| (&**key, value.clone())));
         let all: Vec<_> = all.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         let (config, warnings) = BrokerConfig::load(None, [], &all).unwrap();
         assert_eq!(warnings, []);
-        node.server = Some(Server::start(config).unwrap());
+        let started = Server::start(config);
+        node.server = Some(started.unwrap_or_else(|error| panic!("node {}: {error}", index + 1)));
     }
 
     pub(crate) fn stop_node(&mut self, index: usize) {
         let server = self.nodes[index].server.take().unwrap();
         server.stop();
         server.wait().unwrap();
+    }
+
+    /// `None` if the node is not there.
+    pub(crate) fn try_client(&self, index: usize) -> Option<Client> {
+        Client::try_connect(SocketAddr::from(([127, 0, 0, 1], self.nodes[index].port))).ok()
     }
 
     pub(crate) fn client(&self, index: usize) -> Client {
