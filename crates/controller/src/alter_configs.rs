@@ -2,11 +2,13 @@
 //! client-metrics subscriptions, each resource on its own (`ConfigurationControlManager`).
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use kalda_metadata::config::{
-    ConfigKey, ConfigType, broker_key, client_metrics_key, group_key, topic_key,
+    ConfigKey, ConfigType, MIN_INSYNC_REPLICAS, broker_key, client_metrics_key, group_key,
+    topic_key,
 };
-use kalda_metadata::{ConfigResource, ResourceType};
+use kalda_metadata::{ConfigResource, ResourceType, TopicImage};
 use kalda_model::BrokerId;
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::alter_configs::{
@@ -16,7 +18,9 @@ use kalda_protocol::messages::incremental_alter_configs::{
     AlterConfigsResourceResponse as IncrementalResourceResponse, AlterableConfig,
     IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse,
 };
-use kalda_protocol::stored::metadata::{ConfigRecord, MetadataRecord};
+use kalda_protocol::stored::metadata::{
+    ClearElrRecord, ConfigRecord, MetadataRecord, PartitionChangeRecord,
+};
 
 use crate::{Controller, Decision, Refusal};
 
@@ -47,7 +51,7 @@ impl Controller<'_> {
             );
             let (code, message) = match decided {
                 Ok((changes, resource)) => {
-                    push_records(&resource, changes, &mut records);
+                    records.extend(self.records_of(&resource, changes));
                     (ErrorCode::None, None)
                 }
                 Err(refusal) => (refusal.code, Some(refusal.message)),
@@ -84,7 +88,7 @@ impl Controller<'_> {
                 .and_then(|resource| Ok((self.replacing_changes(&resource, wanted)?, resource)));
             let (code, message) = match decided {
                 Ok((changes, resource)) => {
-                    push_records(&resource, changes, &mut records);
+                    records.extend(self.records_of(&resource, changes));
                     (ErrorCode::None, None)
                 }
                 Err(refusal) => (refusal.code, Some(refusal.message)),
@@ -175,6 +179,7 @@ impl Controller<'_> {
                 return Err(Refusal::new(ErrorCode::InvalidRequest, text));
             }
         }
+        self.check_one_min_insync(resource, &changes)?;
         Ok(changes)
     }
 
@@ -216,7 +221,80 @@ impl Controller<'_> {
             validate(resource.kind, key, Some(&value))?;
             changes.insert(name.clone(), Some(value));
         }
+        self.check_one_min_insync(resource, &changes)?;
         Ok(changes)
+    }
+}
+
+impl Controller<'_> {
+    fn records_of(&self, resource: &ConfigResource, changes: Changes) -> Vec<MetadataRecord> {
+        let mut records = Vec::new();
+        if let Some(value) = changes.get(MIN_INSYNC_REPLICAS) {
+            let now = self.image.configs.value(resource, MIN_INSYNC_REPLICAS);
+            if now != value.as_deref() && self.elr_enabled() {
+                records = self.forget_eligible(resource);
+            }
+        }
+        records.extend(changes.into_iter().map(|(name, value)| {
+            MetadataRecord::Config(ConfigRecord {
+                resource_type: resource.kind as i8,
+                resource_name: resource.name.to_string(),
+                name,
+                value,
+            })
+        }));
+        records
+    }
+
+    /// Who is eligible was decided by the `min.insync.replicas` that held until now: under a lower
+    /// one the high watermark may move while they are away, so they are forgotten (KAFKA-16540).
+    /// Where nobody is in sync it cannot move before one of them leads, and nobody else could: there
+    /// they stay.
+    fn forget_eligible(&self, resource: &ConfigResource) -> Vec<MetadataRecord> {
+        let topic_name = match resource.kind {
+            ResourceType::Topic => resource.name.to_string(),
+            // The empty name stands for all topics.
+            ResourceType::Broker => String::new(),
+            _ => return Vec::new(),
+        };
+        let is_meant =
+            |topic: &&Arc<TopicImage>| topic_name.is_empty() || *topic.name == *topic_name;
+        let mut kept = Vec::new();
+        let numbers = |ids: &[BrokerId]| Some(ids.iter().map(|id| id.0).collect());
+        for topic in self.image.topics.iter().filter(is_meant) {
+            for (index, partition) in &topic.partitions {
+                let is_known = !partition.elr.is_empty() || !partition.last_known_elr.is_empty();
+                if partition.isr.is_empty() && is_known {
+                    kept.push(MetadataRecord::PartitionChange(PartitionChangeRecord {
+                        partition_id: *index,
+                        topic_id: topic.id,
+                        eligible_leader_replicas: numbers(&partition.elr),
+                        last_known_elr: numbers(&partition.last_known_elr),
+                        ..PartitionChangeRecord::default()
+                    }));
+                }
+            }
+        }
+        let mut records = vec![MetadataRecord::ClearElr(ClearElrRecord { topic_name })];
+        records.append(&mut kept);
+        records
+    }
+
+    /// Eligible leader replicas are safe only if all leaders of a topic go by one number.
+    fn check_one_min_insync(
+        &self,
+        resource: &ConfigResource,
+        changes: &Changes,
+    ) -> Result<(), Refusal> {
+        let is_one_broker = resource.kind == ResourceType::Broker && !resource.name.is_empty();
+        let is_set = changes.get(MIN_INSYNC_REPLICAS).is_some_and(Option::is_some);
+        if is_one_broker && is_set && self.elr_enabled() {
+            let text = format!(
+                "{MIN_INSYNC_REPLICAS} is set for topics or for all brokers, not for one broker, while eligible leader replicas are kept."
+            );
+            return Err(Refusal::new(ErrorCode::InvalidConfig, text));
+        }
+        Ok(())
     }
 }
 
@@ -246,15 +324,4 @@ fn validate(kind: ResourceType, key: &ConfigKey, value: Option<&str>) -> Result<
     let Some(value) = value else { return Ok(()) };
     key.validate(value)
         .map_err(|invalid| Refusal::new(ErrorCode::InvalidConfig, invalid.to_string()))
-}
-
-fn push_records(resource: &ConfigResource, changes: Changes, records: &mut Vec<MetadataRecord>) {
-    for (name, value) in changes {
-        records.push(MetadataRecord::Config(ConfigRecord {
-            resource_type: resource.kind as i8,
-            resource_name: resource.name.to_string(),
-            name,
-            value,
-        }));
-    }
 }

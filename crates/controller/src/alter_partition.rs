@@ -70,7 +70,7 @@ impl Controller<'_> {
         let isr = wanted_isr(wanted, version);
         check_epochs(leader, partition, wanted)?;
         check_isr(partition, &isr, wanted.leader_recovery_state)?;
-        if !isr.iter().all(|member| self.is_eligible(member)) {
+        if !isr.iter().all(|member| self.is_eligible(partition, member)) {
             return Err(ErrorCode::IneligibleReplica);
         }
         let change = self.change(topic, index, partition, rules, |change| {
@@ -90,13 +90,17 @@ impl Controller<'_> {
     }
 
     /// Who is fenced, stopping or of another life than the leader saw must not be in sync
-    /// (KAFKA-13916, KIP-841, KIP-903).
-    fn is_eligible(&self, member: &BrokerState) -> bool {
-        let broker = self.image.brokers.get(&BrokerId(member.broker_id));
+    /// (KAFKA-13916, KIP-841, KIP-903). Nor may anyone join whose replica lies, as far as is known
+    /// here, in a log directory that is gone: it could not lead.
+    fn is_eligible(&self, partition: &PartitionRegistration, member: &BrokerState) -> bool {
+        let id = BrokerId(member.broker_id);
+        let broker = self.image.brokers.get(&id);
         broker.is_some_and(|broker| {
             let same_life =
                 member.broker_epoch == ANY_EPOCH || member.broker_epoch == broker.epoch.0;
-            broker.is_active() && same_life
+            let has_a_place =
+                partition.isr.contains(&id) || broker.has_online(partition.directory_of(id));
+            broker.is_active() && same_life && has_a_place
         })
     }
 }

@@ -38,6 +38,10 @@ impl Controller<'_> {
             Some(known) if **known == registration => Vec::new(),
             _ => vec![MetadataRecord::RegisterController(registration.to_record())],
         };
-        Decision { records, response: ControllerRegistrationResponse::default() }
+        let response = ControllerRegistrationResponse {
+            error_message: None,
+            ..ControllerRegistrationResponse::default()
+        };
+        Decision { records, response }
     }
 }

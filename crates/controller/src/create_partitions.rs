@@ -85,7 +85,7 @@ impl Controller<'_> {
         topic: &TopicImage,
         additional: usize,
     ) -> Result<Vec<Vec<BrokerId>>, Refusal> {
-        let factor = topic.partitions.values().next().map_or(1, |first| first.replicas.len());
+        let factor = topic.partitions.values().next().map_or(1, |first| first.replication_factor());
         let Some(assignments) = &asked.assignments else {
             return place(self.image, self.rng, additional, factor);
         };

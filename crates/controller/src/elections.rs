@@ -51,9 +51,13 @@ impl Controller<'_> {
         for asked in listed {
             let indexes = asked.partitions.iter().copied();
             let indexes = indexes.filter(|index| seen.insert((asked.topic.as_str(), *index)));
-            response
-                .replica_election_results
-                .push(self.elect_in(&asked.topic, indexes, election, &rules, &mut records));
+            response.replica_election_results.push(self.elect_in(
+                &asked.topic,
+                indexes,
+                election,
+                &rules,
+                &mut records,
+            ));
         }
         Decision { records, response }
     }

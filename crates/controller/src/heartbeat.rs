@@ -3,9 +3,7 @@
 
 use kalda_metadata::BrokerRegistration;
 use kalda_model::{BrokerId, DirectoryId};
-use kalda_protocol::messages::broker_heartbeat::{
-    BrokerHeartbeatRequest, BrokerHeartbeatResponse,
-};
+use kalda_protocol::messages::broker_heartbeat::{BrokerHeartbeatRequest, BrokerHeartbeatResponse};
 use kalda_protocol::stored::metadata::{BrokerRegistrationChangeRecord, MetadataRecord};
 
 use crate::partition_updates::{BrokerChange, Draft};
@@ -45,7 +43,9 @@ impl Controller<'_> {
         let next = self.next_state(broker, request, is_caught_up, sessions);
         let mut draft = Draft::new(self);
         draft.step(|controller| (controller.enter(broker, now, next), ()));
-        draft.step(|controller| (controller.directories_offline(broker, &request.offline_log_dirs), ()));
+        draft.step(|controller| {
+            (controller.directories_offline(broker, &request.offline_log_dirs), ())
+        });
         if next == State::ShutdownNow {
             sessions.end(broker.id);
         }
@@ -93,7 +93,9 @@ impl Controller<'_> {
             }
             State::Unfenced if request.want_shut_down => State::ShutdownNow,
             State::Unfenced => State::Unfenced,
-            State::ControlledShutdown if self.leads_anything(broker.id) => State::ControlledShutdown,
+            State::ControlledShutdown if self.leads_anything(broker.id) => {
+                State::ControlledShutdown
+            }
             State::ControlledShutdown => {
                 // Its last leadership went at or before the newest record that is known here.
                 let newest = self.image.end_offset.0 - 1;

@@ -64,6 +64,8 @@ pub(crate) struct PartitionChange<'a> {
     pub(crate) election: Election,
     /// A replica that may have lost what it acknowledged.
     pub(crate) lossy: Option<BrokerId>,
+    /// Whether the leader begins a new epoch even if it stays.
+    pub(crate) new_leader_epoch: bool,
     /// Replicas that are in another log directory now.
     pub(crate) moved: BTreeMap<BrokerId, DirectoryId>,
     elr: Vec<BrokerId>,
@@ -94,6 +96,7 @@ impl<'a> PartitionChange<'a> {
             leader_recovery_state: partition.leader_recovery_state,
             election: Election::Online,
             lossy: None,
+            new_leader_epoch: false,
             moved: BTreeMap::new(),
             elr: partition.elr.clone(),
         }
@@ -110,7 +113,7 @@ impl<'a> PartitionChange<'a> {
         self.complete_reassignment();
         self.choose_eligible();
         self.elect(&mut record);
-        self.bump_leader_epoch_if_a_replica_leaves(&mut record);
+        self.bump_leader_epoch(&mut record);
         self.note_eligible_and_isr(&mut record);
         self.bump_leader_epoch_on_shrink(&mut record);
         self.note_last_known_leader(&mut record);
@@ -213,9 +216,10 @@ impl<'a> PartitionChange<'a> {
         has_all && self.replicas.contains(&id) && (self.rules.may_lead)(id)
     }
 
-    fn bump_leader_epoch_if_a_replica_leaves(&self, record: &mut PartitionChangeRecord) {
+    /// Nothing that a replica which leaves still asks for must be taken for news.
+    fn bump_leader_epoch(&self, record: &mut PartitionChangeRecord) {
         let leaves = self.partition.replicas.iter().any(|id| !self.replicas.contains(id));
-        if record.leader == LEADER_UNCHANGED && leaves {
+        if record.leader == LEADER_UNCHANGED && (leaves || self.new_leader_epoch) {
             record.leader = self.partition.leader.0;
         }
     }
@@ -230,7 +234,7 @@ impl<'a> PartitionChange<'a> {
         }
         // Without eligible replicas the last one in sync stays, so that it can be elected again.
         let may_be_set = !self.isr.is_empty() || self.rules.elr_enabled;
-        if !is_unclean && may_be_set && self.isr != self.partition.isr {
+        if !is_unclean && may_be_set && !same_members(&self.isr, &self.partition.isr) {
             record.isr = Some(numbers(&self.isr));
         }
     }

@@ -3,7 +3,7 @@
 //! Also the two tools of every decision about partitions: [`TopicRules`], what holds for a topic, and
 //! [`Draft`], a decision in steps of which each sees what the former ones did.
 
-use kalda_metadata::config::{ConfigSource, MIN_INSYNC_REPLICAS, MinInsyncReplicas, topic_key};
+use kalda_metadata::config::{MIN_INSYNC_REPLICAS, MinInsyncReplicas, topic_key};
 use kalda_metadata::{ConfigResource, Delta, PartitionRegistration, TopicImage};
 use kalda_model::{BrokerId, DirectoryId};
 use kalda_protocol::stored::metadata::MetadataRecord;
@@ -52,8 +52,7 @@ impl<'a> TopicRules<'a> {
         Self {
             controller,
             min_insync: MinInsyncReplicas::resolve(&sources, None),
-            unclean_allowed: unclean.source != ConfigSource::Default
-                && unclean.value.as_deref() == Some("true"),
+            unclean_allowed: unclean.value.as_deref() == Some("true"),
         }
     }
 
@@ -89,7 +88,11 @@ impl Controller<'_> {
     }
 
     /// Whether the log directory that `partition` has at `id` is online.
-    pub(crate) fn has_online_replica(&self, partition: &PartitionRegistration, id: BrokerId) -> bool {
+    pub(crate) fn has_online_replica(
+        &self,
+        partition: &PartitionRegistration,
+        id: BrokerId,
+    ) -> bool {
         let broker = self.image.brokers.get(&id);
         broker.is_some_and(|broker| broker.has_online(partition.directory_of(id)))
     }
@@ -160,15 +163,24 @@ impl Controller<'_> {
         rules: OneTopicRules,
         change: BrokerChange<'_>,
     ) -> Option<MetadataRecord> {
+        let goes_on = change.goes_on(partition);
+        if goes_on && partition.leader != change.broker() {
+            return None;
+        }
         let is_online = |id| match change {
             BrokerChange::MayLead(back) if back == id => true,
             BrokerChange::MayLead(_) => self.is_active(id),
-            change => change.broker() != id && self.is_active(id),
+            change if change.broker() == id => goes_on,
+            _ => self.is_active(id),
         };
         let may_lead = |id| is_online(id) && self.has_online_replica(partition, id);
         self.change_with(topic, index, partition, rules, &may_lead, |wanted| {
             wanted.election = rules.election();
             if let BrokerChange::MayLead(_) = change {
+                return;
+            }
+            if goes_on {
+                wanted.new_leader_epoch = true;
                 return;
             }
             let id = change.broker();
@@ -200,12 +212,19 @@ impl BrokerChange<'_> {
                 partition.leader == BrokerId::NONE && partition.replicas.contains(&id)
             }
             Self::MayHaveLost(..) => is_in_sync() || partition.elr.contains(&id),
-            // Nobody else could lead it meanwhile: it goes on where it was.
-            Self::Returns(..) if is_only_replica(partition, id) && !self.loses(partition) => false,
+            Self::Returns(..) if self.goes_on(partition) => false,
             Self::Returns(..) => {
                 is_in_sync() || (partition.elr.contains(&id) && self.loses(partition))
             }
         }
+    }
+
+    /// Whether the broker's new life leads `partition` on if the former one did: nobody else could
+    /// lead it meanwhile. After a crash that takes a new leader epoch, for offsets that were lost may
+    /// be written again, and clients must be able to tell.
+    fn goes_on(self, partition: &PartitionRegistration) -> bool {
+        let is_new_life = matches!(self, Self::MayHaveLost(..) | Self::Returns(..));
+        is_new_life && is_only_replica(partition, self.broker()) && !self.loses(partition)
     }
 
     /// Whether the replica of `partition` may miss what it acknowledged. A directory that is gone
@@ -249,7 +268,10 @@ impl<'a> Draft<'a> {
     }
 
     /// One step, on what the former ones made.
-    pub(crate) fn step<R>(&mut self, decide: impl FnOnce(&Controller<'_>) -> (Vec<MetadataRecord>, R)) -> R {
+    pub(crate) fn step<R>(
+        &mut self,
+        decide: impl FnOnce(&Controller<'_>) -> (Vec<MetadataRecord>, R),
+    ) -> R {
         for record in &self.records[self.replayed..] {
             self.delta.replay(record).expect("a decision fits the image that it was made on");
         }

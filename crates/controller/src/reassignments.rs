@@ -11,8 +11,8 @@ use kalda_metadata::{PartitionRegistration, TopicImage};
 use kalda_model::BrokerId;
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::alter_partition_reassignments::{
-    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
-    ReassignablePartition, ReassignablePartitionResponse, ReassignableTopicResponse,
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse, ReassignablePartition,
+    ReassignablePartitionResponse, ReassignableTopicResponse,
 };
 use kalda_protocol::messages::list_partition_reassignments::{
     ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
@@ -80,6 +80,7 @@ impl Controller<'_> {
         }
         let response = AlterPartitionReassignmentsResponse {
             allow_replication_factor_change: request.allow_replication_factor_change,
+            error_message: None,
             responses,
             ..AlterPartitionReassignmentsResponse::default()
         };
@@ -92,11 +93,15 @@ impl Controller<'_> {
         &self,
         request: &ListPartitionReassignmentsRequest,
     ) -> ListPartitionReassignmentsResponse {
-        let mut response = ListPartitionReassignmentsResponse::default();
+        let mut response = ListPartitionReassignmentsResponse {
+            error_message: None,
+            ..ListPartitionReassignmentsResponse::default()
+        };
         let mut list = |topic: &TopicImage, wants: &dyn Fn(i32) -> bool| {
-            let moving = topic.partitions.iter().filter(|(index, partition)| {
-                partition.is_reassigning() && wants(**index)
-            });
+            let moving = topic
+                .partitions
+                .iter()
+                .filter(|(index, partition)| partition.is_reassigning() && wants(**index));
             let partitions: Vec<_> = moving.map(|(index, one)| ongoing(*index, one)).collect();
             if !partitions.is_empty() {
                 let name = topic.name.to_string();
@@ -169,11 +174,13 @@ impl Controller<'_> {
         let replicas = originals(partition);
         let isr: Vec<_> =
             partition.isr.iter().copied().filter(|id| replicas.contains(id)).collect();
-        let may_lead = |id: &BrokerId| self.is_active(*id) && self.has_online_replica(partition, *id);
+        let may_lead =
+            |id: &BrokerId| self.is_active(*id) && self.has_online_replica(partition, *id);
         // Nobody who stays is in sync, although somebody who goes is: what only they have would be
         // given up, and somebody must be there to lead.
         let loses = isr.is_empty() && !partition.isr.is_empty();
-        if replicas.is_empty() || (loses && !(rules.unclean_allowed && replicas.iter().any(may_lead)))
+        if replicas.is_empty()
+            || (loses && !(rules.unclean_allowed && replicas.iter().any(may_lead)))
         {
             let text = format!(
                 "Unable to revert partition assignment for {}:{index} because it would require an unclean leader election.",
@@ -186,7 +193,8 @@ impl Controller<'_> {
             change.replicas = replicas;
             change.adding = Vec::new();
             change.removing = Vec::new();
-            change.election = if rules.unclean_allowed { Election::Unclean } else { Election::Online };
+            change.election =
+                if rules.unclean_allowed { Election::Unclean } else { Election::Online };
         }))
     }
 }

@@ -31,8 +31,8 @@ impl Controller<'_> {
     /// an unclean end cost (KAFKA-18635); a decision of more than [`RECORDS_PER_BATCH_MAX`] records
     /// is a transaction, whose begin takes one offset more. The same life only amends what it said.
     ///
-    /// A refusal's reason is in [`refusal_text`](Self::registration_refusal) too: the answer carries
-    /// only its code.
+    /// The answer carries only the code of a refusal; [`registration_refusal`](Self::registration_refusal)
+    /// says why.
     #[must_use]
     pub fn register_broker(
         &self,
@@ -54,7 +54,8 @@ impl Controller<'_> {
         let same_life = existing.filter(|known| known.incarnation_id == request.incarnation_id);
         let mut records = match (same_life, existing) {
             (None, Some(existing)) => self.restart(request, existing),
-            _ => Vec::new(),
+            (Some(known), _) => self.dropped_directories(known, &request.log_dirs),
+            (None, None) => Vec::new(),
         };
         let begin = i64::from(records.len() >= RECORDS_PER_BATCH_MAX);
         let before = i64::try_from(records.len()).unwrap_or(i64::MAX);
@@ -105,9 +106,24 @@ impl Controller<'_> {
         };
         let change = match last {
             LastShutdown::Clean => BrokerChange::Returns(existing.id, &request.log_dirs),
-            LastShutdown::Unclean => BrokerChange::MayHaveLost(existing.id, Some(&request.log_dirs)),
+            LastShutdown::Unclean => {
+                BrokerChange::MayHaveLost(existing.id, Some(&request.log_dirs))
+            }
         };
         self.update_partitions(change, &|_| true)
+    }
+
+    /// The same life no longer names log directories that it named: what lies there is not in sync.
+    fn dropped_directories(
+        &self,
+        known: &BrokerRegistration,
+        now: &[DirectoryId],
+    ) -> Vec<MetadataRecord> {
+        let is_dropped =
+            |directory| known.log_dirs.contains(&directory) && !now.contains(&directory);
+        self.update_partitions(BrokerChange::Leaves(known.id), &|partition| {
+            is_dropped(partition.directory_of(known.id))
+        })
     }
 
     fn refusal(
@@ -237,13 +253,14 @@ impl Controller<'_> {
             };
             return Decision { records: Vec::new(), response };
         };
-        let mut records =
-            self.update_partitions(BrokerChange::MayHaveLost(id, None), &|_| true);
+        let mut records = self.update_partitions(BrokerChange::MayHaveLost(id, None), &|_| true);
         records.push(MetadataRecord::UnregisterBroker(UnregisterBrokerRecord {
             broker_id: id.0,
             broker_epoch: broker.epoch.0,
         }));
-        Decision { records, response: UnregisterBrokerResponse::default() }
+        let response =
+            UnregisterBrokerResponse { error_message: None, ..UnregisterBrokerResponse::default() };
+        Decision { records, response }
     }
 
     /// Checks that a broker that asks for something is the one that is registered.

@@ -40,7 +40,8 @@ impl Controller<'_> {
         let mut refused = None;
         let mut wanted = BTreeMap::new();
         for update in &request.feature_updates {
-            let is_twice = wanted.insert(update.feature.as_str(), update.max_version_level).is_some();
+            let is_twice =
+                wanted.insert(update.feature.as_str(), update.max_version_level).is_some();
             if is_twice && refused.is_none() {
                 let text = format!("The feature {} is named twice.", update.feature);
                 refused = Some(Refusal::new(ErrorCode::InvalidRequest, text));
@@ -120,7 +121,8 @@ impl Controller<'_> {
         }
         if name == ELIGIBLE_LEADER_REPLICAS_VERSION {
             let metadata_version = wanted.get(METADATA_VERSION).copied();
-            let metadata_version = metadata_version.unwrap_or_else(|| self.image.metadata_version());
+            let metadata_version =
+                metadata_version.unwrap_or_else(|| self.image.metadata_version());
             if level > 0 && metadata_version < METADATA_VERSION_ELR {
                 return invalid(&format!("It needs {METADATA_VERSION} {METADATA_VERSION_ELR}."));
             }
@@ -159,9 +161,7 @@ impl Controller<'_> {
             None if level == 0 => None,
             None => Some(format!("{who} does not support this feature.")),
             Some((min, max)) if (min..=max).contains(&level) => None,
-            Some((min, max)) => {
-                Some(format!("{who} only supports versions {min}-{max}"))
-            }
+            Some((min, max)) => Some(format!("{who} only supports versions {min}-{max}")),
         })
     }
 

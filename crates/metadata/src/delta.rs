@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use kalda_model::{BrokerId, LeaderEpoch, Offset, TopicId};
-use kalda_protocol::stored::metadata::{ConfigRecord, MetadataRecord};
+use kalda_protocol::stored::metadata::{ConfigRecord, MetadataRecord, PartitionChangeRecord};
 
 use crate::brokers::BrokerRegistration;
 use crate::configs::{ConfigResource, ResourceType};
@@ -64,8 +64,15 @@ impl Delta {
     /// A delta on top of `image`.
     #[must_use]
     pub fn new(image: &Image) -> Self {
+        Self::from(image.clone())
+    }
+
+    /// [`Self::new`], of an image that nobody else needs: what the delta changes of it is changed in
+    /// place.
+    #[must_use]
+    pub fn from(image: Image) -> Self {
         Self {
-            image: image.clone(),
+            image,
             topics: BTreeMap::new(),
             configs: BTreeSet::new(),
             brokers_changed: false,
@@ -251,7 +258,8 @@ impl Delta {
         Ok(())
     }
 
-    /// Forgets the eligible leader replicas of a topic, or of all topics when `name` is empty.
+    /// Forgets the eligible leader replicas of a topic, or of all topics when `name` is empty. That is
+    /// a change like any other: the partition epoch grows.
     fn clear_elr(&mut self, name: &str) {
         let named = |topic: &&Arc<TopicImage>| name.is_empty() || &*topic.name == name;
         let has_elr = |partition: &PartitionRegistration| {
@@ -261,10 +269,12 @@ impl Delta {
         for topic in self.image.topics.iter().filter(named) {
             for (index, partition) in &topic.partitions {
                 if has_elr(partition) {
-                    let mut partition = PartitionRegistration::clone(partition);
-                    partition.elr.clear();
-                    partition.last_known_elr.clear();
-                    cleared.push((topic.id, *index, partition));
+                    let forget = PartitionChangeRecord {
+                        eligible_leader_replicas: Some(Vec::new()),
+                        last_known_elr: Some(Vec::new()),
+                        ..PartitionChangeRecord::default()
+                    };
+                    cleared.push((topic.id, *index, partition.changed_by(&forget)));
                 }
             }
         }
@@ -332,7 +342,7 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use kalda_protocol::stored::metadata::{
-        ConfigRecord, PartitionChangeRecord, PartitionRecord, RemoveTopicRecord, TopicRecord,
+        ClearElrRecord, ConfigRecord, PartitionRecord, RemoveTopicRecord, TopicRecord,
     };
 
     use super::*;
@@ -378,6 +388,27 @@ mod tests {
         let registration = &delta.image().topics.by_name("t").unwrap().partitions[&0];
         assert_eq!(registration.leader_epoch, LeaderEpoch(1));
         assert_eq!(registration.partition_epoch.0, 2);
+    }
+
+    #[test]
+    fn eligible_leaders_that_are_forgotten_are_a_change_of_the_partition() {
+        let with_elr = MetadataRecord::Partition(PartitionRecord {
+            topic_id: TopicId::from_bytes(7u128.to_be_bytes()),
+            partition_id: 1,
+            replicas: vec![1, 2],
+            isr: vec![1],
+            leader: 1,
+            leader_epoch: 4,
+            partition_epoch: 9,
+            eligible_leader_replicas: Some(vec![2]),
+            ..PartitionRecord::default()
+        });
+        let clear = MetadataRecord::ClearElr(ClearElrRecord { topic_name: "t".into() });
+        let delta = replay(&[topic(7, "t"), partition(7, 0), with_elr, clear]);
+        let partitions = &delta.image().topics.by_name("t").unwrap().partitions;
+        assert!(partitions[&1].elr.is_empty());
+        assert_eq!((partitions[&1].leader_epoch.0, partitions[&1].partition_epoch.0), (4, 10));
+        assert_eq!(partitions[&0].partition_epoch.0, 0);
     }
 
     #[test]

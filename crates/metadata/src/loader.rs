@@ -45,7 +45,7 @@ impl MetadataLoader {
     /// transaction is open: nothing is published before its end, and nothing of it if it aborts.
     ///
     /// # Errors
-    /// A record contradicts the image.
+    /// A record contradicts the image. The loader is of no use after that.
     pub fn replay(
         &mut self,
         records: &[MetadataRecord],
@@ -54,7 +54,9 @@ impl MetadataLoader {
     ) -> Result<Option<Changes>, ReplayError> {
         let (mut before, mut delta) = match self.open.take() {
             Some(Transaction { before, delta }) => (Some(before), delta),
-            None => (None, Delta::new(&self.image)),
+            None if records.iter().any(is_begin) => (None, Delta::new(&self.image)),
+            // Nothing can make this image be needed again: it is changed in place.
+            None => (None, Delta::from(std::mem::take(&mut self.image))),
         };
         for record in records {
             match record {
@@ -81,6 +83,10 @@ impl MetadataLoader {
         self.image = image;
         Ok(Some(changes))
     }
+}
+
+fn is_begin(record: &MetadataRecord) -> bool {
+    matches!(record, MetadataRecord::BeginTransaction(_))
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
-//! The leader's state machine (`kafka.cluster.Partition`), for the replicas of one node.
+//! The state of a replica, and what both of its roles share (`kafka.cluster.Partition`).
 
 use kalda_model::{BrokerId, LeaderEpoch, Offset, PartitionEpoch};
+
+use crate::effects::{Effects, NewRole, Refused};
+use crate::follower::Following;
+use crate::isr::IsrState;
+use crate::leader::Leading;
 
 /// When a record counts as written on a replica.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -35,97 +40,150 @@ impl Acks {
     }
 }
 
-/// Why this replica does not serve a request.
+/// What the topic's settings mean for its partitions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Refused {
-    /// Another broker leads, or none.
-    NotLeader,
-    /// The client's leader epoch is older than ours: it must refresh its metadata.
-    FencedLeaderEpoch,
-    /// The client's leader epoch is newer than ours: we have yet to hear of it.
-    UnknownLeaderEpoch,
-    /// Fewer replicas are in sync than `min.insync.replicas` asks for.
-    NotEnoughReplicas,
+pub struct Settings {
+    /// When a record counts as written.
+    pub durability: Durability,
+    /// `min.insync.replicas`.
+    pub min_insync_replicas: usize,
+    /// `unclean.leader.election.enable`: a leader may lack what was committed.
+    pub unclean_leader_election: bool,
+    /// `replica.lag.time.max.ms`: how long a follower may stay behind and be in sync.
+    pub lag_time_max_ms: i64,
 }
 
-/// What the server must do after an event.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Effects {
-    /// The high watermark moved here: wake consumers, and producers with `acks=all`.
-    pub high_watermark: Option<Offset>,
-    /// The leader's own copy now counts as written up to here: wake producers with `acks=1`.
-    pub local_end: Option<Offset>,
+/// The controller's word on a partition.
+#[derive(Clone, Copy, Debug)]
+pub struct Metadata<'a> {
+    /// Who leads, or [`BrokerId::NONE`].
+    pub leader: BrokerId,
+    /// Grows with every election.
+    pub leader_epoch: LeaderEpoch,
+    /// Grows with every change.
+    pub partition_epoch: PartitionEpoch,
+    /// The assigned replicas.
+    pub replicas: &'a [BrokerId],
+    /// Those of them that are in sync.
+    pub isr: &'a [BrokerId],
+    /// The leader was elected uncleanly, and has not yet said that it recovered.
+    pub is_recovering: bool,
+}
+
+/// What this replica does at the moment.
+#[derive(Clone, Debug)]
+pub(crate) enum Role {
+    Leader(Leading),
+    Follower(Following),
 }
 
 /// One partition on one replica. Events arrive under the partition's own short lock.
 #[derive(Clone, Debug)]
 pub struct Partition {
-    local: BrokerId,
-    leader: BrokerId,
-    leader_epoch: LeaderEpoch,
-    partition_epoch: PartitionEpoch,
-    isr: Vec<BrokerId>,
-    replica_count: usize,
+    pub(crate) local: BrokerId,
+    pub(crate) leader: BrokerId,
+    pub(crate) leader_epoch: LeaderEpoch,
+    /// That of the last word heard; an older word is ignored.
+    pub(crate) partition_epoch: PartitionEpoch,
+    pub(crate) replicas: Vec<BrokerId>,
+    /// The ISR that the controller committed last, and what of it is being changed.
+    pub(crate) isr: IsrState,
+    pub(crate) is_recovering: bool,
+    pub(crate) role: Role,
     /// The end of the log, written or not.
-    log_end: Offset,
+    pub(crate) log_end: Offset,
     /// The end of what is on disk.
-    flushed: Offset,
+    pub(crate) flushed: Offset,
     /// Consumers read below it; it never goes back while this replica leads.
-    high_watermark: Offset,
-    durability: Durability,
-    min_insync_replicas: usize,
+    pub(crate) high_watermark: Offset,
+    pub(crate) settings: Settings,
 }
 
 impl Partition {
-    /// A partition of the broker `local` whose log ends at `log_end`, all of it on disk.
+    /// A partition of the broker `local` whose log ends at `log_end`, all of it on disk, and was known to be
+    /// committed below `high_watermark` (its checkpoint, or the start of the log).
     #[must_use]
-    pub fn new(local: BrokerId, durability: Durability, log_end: Offset) -> Self {
+    pub fn new(
+        local: BrokerId,
+        settings: Settings,
+        log_end: Offset,
+        high_watermark: Offset,
+    ) -> Self {
         Self {
             local,
             leader: BrokerId::NONE,
             leader_epoch: LeaderEpoch::UNKNOWN,
             partition_epoch: PartitionEpoch(-1),
-            isr: Vec::new(),
-            replica_count: 0,
+            replicas: Vec::new(),
+            isr: IsrState::default(),
+            is_recovering: false,
+            role: Role::Follower(Following::default()),
             log_end,
             flushed: log_end,
-            high_watermark: Offset::ZERO,
-            durability,
-            min_insync_replicas: 1,
+            high_watermark: high_watermark.min(log_end),
+            settings,
         }
     }
 
     /// The settings of its topic changed.
-    pub fn on_settings(&mut self, durability: Durability, min_insync_replicas: usize) -> Effects {
-        self.durability = durability;
-        self.min_insync_replicas = min_insync_replicas;
+    pub fn on_settings(&mut self, settings: Settings) -> Effects {
+        self.settings = settings;
         self.advance()
     }
 
     /// The controller's word on the partition changed. An older word than the last is ignored.
-    pub fn on_metadata(
-        &mut self,
-        leader: BrokerId,
-        leader_epoch: LeaderEpoch,
-        partition_epoch: PartitionEpoch,
-        isr: &[BrokerId],
-        replica_count: usize,
-    ) -> Effects {
-        if partition_epoch < self.partition_epoch {
+    ///
+    /// If a leader epoch begins (`Effects::new_role`), the caller notes it in the log before it serves
+    /// anything: what this replica leads begins at the log's end of now.
+    pub fn on_metadata(&mut self, metadata: &Metadata<'_>, now_ms: i64) -> Effects {
+        let is_older = metadata.partition_epoch < self.partition_epoch
+            || metadata.leader_epoch < self.leader_epoch;
+        if is_older {
             return Effects::default();
         }
-        self.leader = leader;
-        self.leader_epoch = leader_epoch;
-        self.partition_epoch = partition_epoch;
-        self.isr = isr.to_vec();
-        self.replica_count = replica_count;
-        self.advance()
+        let is_new_epoch = metadata.leader_epoch > self.leader_epoch;
+        let was_leader = self.is_leader();
+        // The same word twice says nothing of a proposal that is on its way.
+        if metadata.partition_epoch > self.partition_epoch || is_new_epoch {
+            self.isr.commit(metadata.isr);
+        }
+        self.leader = metadata.leader;
+        self.leader_epoch = metadata.leader_epoch;
+        self.partition_epoch = metadata.partition_epoch;
+        self.is_recovering = metadata.is_recovering;
+        if self.replicas != metadata.replicas {
+            self.replicas = metadata.replicas.to_vec();
+        }
+        let mut new_role = None;
+        if is_new_epoch && self.leader == self.local {
+            self.lead(now_ms);
+            new_role = Some(NewRole::Leader(self.leader_epoch));
+        } else if is_new_epoch {
+            self.role = Role::Follower(Following::default());
+            new_role = Some(NewRole::Follower);
+        }
+        if let Role::Leader(leading) = &mut self.role {
+            leading.on_assignment(self.local, &self.replicas, self.isr.committed());
+        }
+        let mut effects = self.advance();
+        effects.new_role = new_role;
+        effects.waits_refused = if was_leader && !self.is_leader() {
+            Some(Refused::NotLeader)
+        } else if self.is_leader() && self.is_under_min_isr() {
+            Some(Refused::NotEnoughReplicas)
+        } else {
+            None
+        };
+        effects
     }
 
     /// The log grew to `log_end`.
     pub fn on_append(&mut self, log_end: Offset) -> Effects {
         assert!(log_end >= self.log_end, "an append never shortens the log");
         self.log_end = log_end;
+        if let Role::Leader(leading) = &mut self.role {
+            leading.on_append(log_end);
+        }
         self.advance()
     }
 
@@ -141,6 +199,15 @@ impl Partition {
     /// # Errors
     /// It does not lead, or the two disagree about the epoch.
     pub fn check_leader(&self, known: LeaderEpoch) -> Result<(), Refused> {
+        self.check_epoch(known)?;
+        if self.is_leader() { Ok(()) } else { Err(Refused::NotLeader) }
+    }
+
+    /// The same for a reader that may be served by a follower too (KIP-392).
+    ///
+    /// # Errors
+    /// The two disagree about the epoch.
+    pub fn check_epoch(&self, known: LeaderEpoch) -> Result<(), Refused> {
         if known != LeaderEpoch::UNKNOWN {
             if known < self.leader_epoch {
                 return Err(Refused::FencedLeaderEpoch);
@@ -149,7 +216,7 @@ impl Partition {
                 return Err(Refused::UnknownLeaderEpoch);
             }
         }
-        if self.leader == self.local { Ok(()) } else { Err(Refused::NotLeader) }
+        Ok(())
     }
 
     /// Whether a batch may be appended for a producer that waits for `acks`.
@@ -158,7 +225,7 @@ impl Partition {
     /// This replica does not lead, or too few replicas are in sync.
     pub fn check_append(&self, acks: Acks) -> Result<(), Refused> {
         self.check_leader(LeaderEpoch::UNKNOWN)?;
-        if acks == Acks::All && self.isr.len() < self.effective_min_isr() {
+        if acks == Acks::All && self.is_under_min_isr() {
             return Err(Refused::NotEnoughReplicas);
         }
         Ok(())
@@ -172,6 +239,18 @@ impl Partition {
             Acks::Leader => self.local_end() >= end,
             Acks::All => self.high_watermark >= end,
         }
+    }
+
+    /// Whether this replica leads.
+    #[must_use]
+    pub fn is_leader(&self) -> bool {
+        matches!(self.role, Role::Leader(_))
+    }
+
+    /// Who leads, or [`BrokerId::NONE`].
+    #[must_use]
+    pub fn leader(&self) -> BrokerId {
+        self.leader
     }
 
     /// Consumers read below this offset.
@@ -189,27 +268,36 @@ impl Partition {
     /// When a record counts as written.
     #[must_use]
     pub fn durability(&self) -> Durability {
-        self.durability
+        self.settings.durability
     }
 
-    fn effective_min_isr(&self) -> usize {
-        self.min_insync_replicas.min(self.replica_count)
+    /// Whether fewer replicas are in sync than `min.insync.replicas` asks for. Only what the controller has
+    /// committed counts.
+    #[must_use]
+    pub fn is_under_min_isr(&self) -> bool {
+        let required = self.settings.min_insync_replicas.min(self.replicas.len());
+        self.isr.committed().len() < required
     }
 
     /// The end of what counts as written here.
-    fn local_end(&self) -> Offset {
-        match self.durability {
+    pub(crate) fn local_end(&self) -> Offset {
+        match self.settings.durability {
             Durability::Fsync => self.flushed,
             Durability::PageCache => self.log_end,
         }
     }
 
-    fn advance(&mut self) -> Effects {
+    /// Moves the high watermark as far as it goes.
+    pub(crate) fn advance(&mut self) -> Effects {
         let local_end = self.local_end();
-        let mut effects = Effects { local_end: Some(local_end), high_watermark: None };
-        let alone = self.isr == [self.local];
-        if self.leader == self.local && alone && self.isr.len() >= self.effective_min_isr() {
-            let reached = local_end.max(self.high_watermark);
+        let mut effects = Effects { local_end: Some(local_end), ..Effects::default() };
+        if let Role::Leader(leading) = &self.role
+            // What too few replicas have is not committed (KAFKA-15583): whoever is elected from the
+            // ELR must have all of it.
+            && !self.is_under_min_isr()
+        {
+            let reached =
+                leading.common_end(local_end, self.high_watermark, &self.isr, &self.settings);
             if reached > self.high_watermark {
                 self.high_watermark = reached;
                 effects.high_watermark = Some(reached);
@@ -221,72 +309,4 @@ impl Partition {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ME: BrokerId = BrokerId(1);
-
-    fn leading(durability: Durability) -> Partition {
-        let mut partition = Partition::new(ME, durability, Offset(0));
-        partition.on_metadata(ME, LeaderEpoch(3), PartitionEpoch(0), &[ME], 1);
-        partition
-    }
-
-    #[test]
-    fn the_high_watermark_waits_for_the_disk() {
-        let mut partition = leading(Durability::Fsync);
-        assert_eq!(partition.on_append(Offset(10)).high_watermark, None);
-        assert!(!partition.is_acknowledged(Offset(10), Acks::All));
-        assert!(!partition.is_acknowledged(Offset(10), Acks::Leader));
-        assert_eq!(partition.on_flushed(Offset(6)).high_watermark, Some(Offset(6)));
-        assert_eq!(partition.on_flushed(Offset(10)).high_watermark, Some(Offset(10)));
-        assert!(partition.is_acknowledged(Offset(10), Acks::All));
-    }
-
-    #[test]
-    fn in_page_cache_mode_an_append_is_enough() {
-        let mut partition = leading(Durability::PageCache);
-        assert_eq!(partition.on_append(Offset(10)).high_watermark, Some(Offset(10)));
-    }
-
-    #[test]
-    fn a_late_flush_report_moves_nothing_back() {
-        let mut partition = leading(Durability::Fsync);
-        partition.on_append(Offset(10));
-        partition.on_flushed(Offset(10));
-        assert_eq!(partition.on_flushed(Offset(4)).high_watermark, None);
-        assert_eq!(partition.high_watermark(), Offset(10));
-    }
-
-    #[test]
-    fn epochs_fence_both_ways() {
-        let partition = leading(Durability::Fsync);
-        assert_eq!(partition.check_leader(LeaderEpoch(3)), Ok(()));
-        assert_eq!(partition.check_leader(LeaderEpoch::UNKNOWN), Ok(()));
-        assert_eq!(partition.check_leader(LeaderEpoch(2)), Err(Refused::FencedLeaderEpoch));
-        assert_eq!(partition.check_leader(LeaderEpoch(4)), Err(Refused::UnknownLeaderEpoch));
-    }
-
-    #[test]
-    fn without_leadership_nothing_is_appended() {
-        let mut partition = leading(Durability::Fsync);
-        partition.on_metadata(BrokerId::NONE, LeaderEpoch(4), PartitionEpoch(1), &[ME], 1);
-        assert_eq!(partition.check_append(Acks::Leader), Err(Refused::NotLeader));
-    }
-
-    #[test]
-    fn too_few_in_sync_refuse_only_those_who_wait_for_all() {
-        let mut partition = leading(Durability::Fsync);
-        partition.on_settings(Durability::Fsync, 2);
-        partition.on_metadata(ME, LeaderEpoch(3), PartitionEpoch(1), &[ME], 2);
-        assert_eq!(partition.check_append(Acks::All), Err(Refused::NotEnoughReplicas));
-        assert_eq!(partition.check_append(Acks::Leader), Ok(()));
-    }
-
-    #[test]
-    fn an_older_word_of_the_controller_is_ignored() {
-        let mut partition = leading(Durability::Fsync);
-        partition.on_metadata(BrokerId(2), LeaderEpoch(9), PartitionEpoch(-1), &[], 1);
-        assert_eq!(partition.leader_epoch(), LeaderEpoch(3));
-    }
-}
+mod tests;

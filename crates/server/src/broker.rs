@@ -4,10 +4,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
+use kalda_client::HostPort;
 use kalda_env::{Clock, Disk, Rng};
 use kalda_metadata::config::ConfigSources;
 use kalda_metadata::{BrokerRegistration, Endpoint, Image, TopicImage};
-use kalda_client::HostPort;
 use kalda_model::{BrokerEpoch, BrokerId, ClusterId, Offset};
 use kalda_protocol::ErrorCode;
 use parking_lot::{Mutex, RwLock};
@@ -20,14 +20,19 @@ use crate::groups::GroupCoordinator;
 use crate::handlers::fetch::FetchSessions;
 use crate::partitions::PartitionTable;
 use crate::peer::{ActiveController, ControllerChannel, Peers};
-use crate::quorum::{ControllerHandle, QuorumHandle};
 use crate::producer_ids::ProducerIds;
+use crate::quorum::{ControllerHandle, QuorumHandle};
+use crate::tasks::alter_partition::IsrChanges;
 use crate::tasks::broker_lifecycle::Lifecycle;
 use crate::tasks::cleaner::Cleaner;
 use crate::tasks::directory_move::Moves;
+use crate::tasks::replica_fetcher::Fetchers;
 use crate::transactions::TransactionCoordinator;
 
 pub(crate) use kalda_controller::SUPPORTED_FEATURES;
+
+/// The only selector of replicas to read from that there is, by its name in Kafka (KIP-392).
+const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
 
 /// Limits that hold for every request.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +82,10 @@ pub(crate) struct Broker {
     /// To the other brokers.
     pub(crate) peers: Peers,
     pub(crate) fetch_sessions: FetchSessions,
+    pub(crate) fetchers: Fetchers,
+    pub(crate) isr_changes: Arc<IsrChanges>,
+    /// Whether consumers are sent to replicas in their own rack (`replica.selector.class`).
+    pub(crate) is_rack_aware: bool,
     pub(crate) producer_ids: ProducerIds,
     pub(crate) groups: GroupCoordinator,
     pub(crate) transactions: TransactionCoordinator,
@@ -127,6 +136,9 @@ impl Broker {
             controller_channel: ControllerChannel::default(),
             peers: Peers::default(),
             fetch_sessions: FetchSessions::new(sessions, Arc::clone(&world.rng)),
+            fetchers: Fetchers::default(),
+            isr_changes: Arc::default(),
+            is_rack_aware: config.text("replica.selector.class") == Some(RACK_AWARE_SELECTOR),
             producer_ids: ProducerIds::default(),
             groups: GroupCoordinator::default(),
             transactions: TransactionCoordinator::default(),

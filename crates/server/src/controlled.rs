@@ -28,7 +28,9 @@ pub(crate) struct Deciding<'a> {
 }
 
 /// A request that only the active controller decides.
-pub(crate) trait Controlled: Request<Response: Send> + Clone + Send + Sync + 'static {
+pub(crate) trait Controlled:
+    Request<Response: Send> + Clone + Send + Sync + 'static
+{
     /// The decision; the state is the newest there is, committed or not.
     fn decide(&self, with: &mut Deciding<'_>, version: i16) -> Decision<Self::Response>;
 
@@ -62,7 +64,10 @@ impl<R: Controlled> Handle for R {
 
 /// Has the active controller decide what a client asked this broker for. What this node decided
 /// itself it also acts on before it answers: the client's next request finds it done.
-async fn forward<R: Controlled>(request: &R, cx: &RequestContext) -> Result<R::Response, PeerError> {
+async fn forward<R: Controlled>(
+    request: &R,
+    cx: &RequestContext,
+) -> Result<R::Response, PeerError> {
     let broker = &cx.broker;
     let mut attempt = Attempt::new(broker);
     loop {
@@ -76,7 +81,9 @@ async fn forward<R: Controlled>(request: &R, cx: &RequestContext) -> Result<R::R
                         return Ok(decided.response);
                     }
                     Err(Unavailable::NotActive) => {}
-                    Err(refused) => return Ok(request.refused(refused.code(), &refused.to_string())),
+                    Err(refused) => {
+                        return Ok(request.refused(refused.code(), &refused.to_string()));
+                    }
                 }
             }
             Active::At(_, address) => {
@@ -91,7 +98,9 @@ async fn forward<R: Controlled>(request: &R, cx: &RequestContext) -> Result<R::R
                         let error = ErrorCode::from_code(answer.error_code);
                         let error = error.unwrap_or(ErrorCode::UnknownServerError);
                         return match answer.response_data {
-                            Some(bytes) if error == ErrorCode::None => open(bytes, R::KEY, cx.version),
+                            Some(bytes) if error == ErrorCode::None => {
+                                open(bytes, R::KEY, cx.version)
+                            }
                             _ => Ok(request.refused(error, error.message())),
                         };
                     }

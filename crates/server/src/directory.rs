@@ -198,10 +198,13 @@ impl DataDirectory {
         if !self.storage.set_offline() {
             return;
         }
-        let line = format!(
-            "log directory {} goes offline: {error}. Free or repair the disk, then restart the broker",
-            self.shown_path
-        );
+        let is_full = matches!(error, StorageError::Disk { source, .. }
+            if source.kind() == std::io::ErrorKind::StorageFull);
+        let remedy = match is_full {
+            true => "Its file system is full: free space on it, then restart the broker",
+            false => "Free or repair the disk, then restart the broker",
+        };
+        let line = format!("log directory {} goes offline: {error}. {remedy}", self.shown_path);
         (self.on_offline)(self, line);
         let partitions = self.shared.hosted();
         // Retiring takes the partition's lock, which the caller may hold: another thread does it.

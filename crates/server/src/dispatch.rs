@@ -11,8 +11,8 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use kalda_protocol::messages as api;
 use kalda_protocol::{
-    ApiKey, DecodeError, EncodeError, ErrorCode, Message as _, Request, RequestHeader, RequestPrefix,
-    ResponseHeader,
+    ApiKey, DecodeError, EncodeError, ErrorCode, Message as _, Request, RequestHeader,
+    RequestPrefix, ResponseHeader,
 };
 
 use crate::broker::Broker;
@@ -267,7 +267,10 @@ fn find(key: i16, at_controllers: bool) -> Option<&'static Api> {
 }
 
 /// Serves what a broker passes on: the bytes of a request, for the bytes of its answer.
-pub(crate) async fn serve_forwarded(cx: &RequestContext, mut data: Bytes) -> Result<Bytes, ErrorCode> {
+pub(crate) async fn serve_forwarded(
+    cx: &RequestContext,
+    mut data: Bytes,
+) -> Result<Bytes, ErrorCode> {
     let prefix = RequestPrefix::peek(&data).map_err(|_| ErrorCode::InvalidRequest)?;
     let api = find(prefix.api_key, true).filter(|api| api.scope == Scope::Both);
     let api = api.filter(|api| api.versions.contains(&prefix.api_version));

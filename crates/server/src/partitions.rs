@@ -66,6 +66,17 @@ impl PartitionTable {
         self.by_topic.write().remove(&topic);
     }
 
+    /// Forgets one partition: this broker is no replica of it any more.
+    pub(crate) fn remove(&self, topic: TopicId, index: i32) -> Option<Arc<HostedPartition>> {
+        let mut by_topic = self.by_topic.write();
+        let of_topic = by_topic.get_mut(&topic)?;
+        let removed = of_topic.remove(&index);
+        if of_topic.is_empty() {
+            by_topic.remove(&topic);
+        }
+        removed
+    }
+
     /// Every partition.
     pub(crate) fn all(&self) -> Vec<Arc<HostedPartition>> {
         let by_topic = self.by_topic.read();

@@ -24,7 +24,9 @@ use crate::quorum::{QuorumHandle, QuorumLoop, QuorumParts, SharedMetadataLog};
 use crate::shard::{self, Shard, ShardHandle};
 use crate::tasks::cleaner::Cleaner;
 use crate::tasks::metadata_publisher::Publication;
-use crate::tasks::{broker_lifecycle, housekeeping, metadata_publisher};
+use crate::tasks::{
+    alter_partition, broker_lifecycle, housekeeping, metadata_publisher, replica_fetcher,
+};
 use crate::transactions;
 
 /// Requests may hold this much memory unless `queued.max.request.bytes` says otherwise.
@@ -260,6 +262,12 @@ async fn run_first(broker: Arc<Broker>, first: First, shards: Vec<ShardHandle>, 
     let publish = metadata_publisher::run(Arc::clone(&broker), published);
     spawn_essential(&broker, "the metadata publisher", publish);
     tokio::task::spawn_local(stop::on_signal(Arc::clone(&broker)));
+    if broker.config.roles.broker {
+        let copy = replica_fetcher::run(Arc::clone(&broker));
+        spawn_essential(&broker, "the replica fetchers", copy);
+        let propose = alter_partition::run(Arc::clone(&broker));
+        spawn_essential(&broker, "the ISR changes", propose);
+    }
     let begun = match broker.config.roles.broker {
         true => broker_lifecycle::begin(&broker, opened, &publications).await,
         false => Ok(()),

@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use kalda_model::BrokerId;
 
-use crate::config::{
-    ConfigKey, MIN_INSYNC_REPLICAS, MinInsyncReplicas, UpdateMode, broker_key,
-};
+use crate::config::{ConfigKey, MIN_INSYNC_REPLICAS, MinInsyncReplicas, UpdateMode, broker_key};
 use crate::configs::{ConfigMap, ConfigResource, ConfigsImage};
 
 /// Where a value comes from, by its number on the wire (`DescribeConfigsResponse.ConfigSource`).

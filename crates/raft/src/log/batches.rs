@@ -190,7 +190,10 @@ pub(crate) fn voter_set(record: &VotersRecord) -> VoterSet {
         port: endpoint.port,
     };
     VoterSet::new(record.voters.iter().map(|voter| Voter {
-        key: ReplicaKey { id: BrokerId(voter.voter_id), directory: known(voter.voter_directory_id) },
+        key: ReplicaKey {
+            id: BrokerId(voter.voter_id),
+            directory: known(voter.voter_directory_id),
+        },
         endpoints: voter.endpoints.iter().map(endpoint).collect(),
         kraft_versions: (
             voter.kraft_version_feature.min_supported_version,

@@ -6,7 +6,10 @@ use kalda_storage::{AppendError, StorageError};
 
 use super::batches::{concatenate, encode};
 use super::{MetadataLog, OpenError};
-use crate::quorum::{Batch, Body, Control, Correlation, Effect, Fault, Input, Request, RequestId, Response, ResponseBody};
+use crate::quorum::{
+    Batch, Body, Control, Correlation, Effect, Fault, Input, Request, RequestId, Response,
+    ResponseBody,
+};
 use crate::quorum_state::QuorumStateError;
 
 /// Most bytes of a snapshot in one answer (`FetchSnapshotRequest.MaxBytes` is another bound).
@@ -80,6 +83,24 @@ pub enum CarryOutError {
     /// The log could not be read.
     #[error(transparent)]
     Read(#[from] OpenError),
+}
+
+impl CarryOutError {
+    /// The disk error that it was.
+    ///
+    /// # Errors
+    /// It was none: its text.
+    pub fn into_storage(self) -> Result<StorageError, String> {
+        match self {
+            Self::Storage(error)
+            | Self::Append(AppendError::Storage(error))
+            | Self::Read(OpenError::Storage(error)) => Ok(error),
+            Self::QuorumState(QuorumStateError::Disk(path, source)) => {
+                Ok(StorageError::Disk { path: path.into(), source })
+            }
+            other => Err(other.to_string()),
+        }
+    }
 }
 
 impl MetadataLog {

@@ -92,8 +92,7 @@ fn voters_of_a_formatted_directory_become_records_of_the_first_epoch() {
         host: "localhost".into(),
         port: 9093,
     };
-    let voter =
-        crate::quorum::Voter { key, endpoints: vec![endpoint], kraft_versions: (0, 1) };
+    let voter = crate::quorum::Voter { key, endpoints: vec![endpoint], kraft_versions: (0, 1) };
     let voters = VoterSet::new([voter]);
     crate::format(&*disk, dir.path(), &voters, 1000).unwrap();
     let opening = Opening { static_voters: VoterSet::default(), ..opening(&disk, dir.path()) };

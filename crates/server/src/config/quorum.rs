@@ -42,7 +42,9 @@ impl QuorumConfig {
         let bootstrap = text("controller.quorum.bootstrap.servers");
         let bootstrap = list(bootstrap).map(|entry| {
             HostPort::parse(entry).ok_or_else(|| {
-                format!("controller.quorum.bootstrap.servers: `{entry}` is not of the form HOST:PORT")
+                format!(
+                    "controller.quorum.bootstrap.servers: `{entry}` is not of the form HOST:PORT"
+                )
             })
         });
         let bootstrap = bootstrap.collect::<Result<Vec<_>, _>>()?;

@@ -370,13 +370,19 @@ mod tests {
             ),
             ("listeners=SSL://:9093", "listeners: SSL://:9093 needs SSL"),
             ("node.id=1\nbroker.id=2", "You must set `node.id` to the same value as `broker.id`"),
-            ("process.roles=broker", "controller.quorum.bootstrap.servers: a node that is only a broker"),
+            (
+                "process.roles=broker",
+                "controller.quorum.bootstrap.servers: a node that is only a broker",
+            ),
             ("process.roles=controller", "listeners: a node that is only a controller"),
             (
                 "controller.quorum.voters=1@a:9093,2@b:9093",
                 "listeners: a controller that others are to reach needs a listener",
             ),
-            ("controller.quorum.voters=2@b:9093", "controller.quorum.voters: node 1 has the controller role"),
+            (
+                "controller.quorum.voters=2@b:9093",
+                "controller.quorum.voters: node 1 has the controller role",
+            ),
             ("inter.broker.listener.name=X", "inter.broker.listener.name must be a listener name"),
             ("log.dirs=/a,/a", "log.dirs: `/a` is named twice"),
         ] {

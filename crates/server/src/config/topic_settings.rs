@@ -6,7 +6,7 @@ use kalda_metadata::Image;
 use kalda_metadata::config::{ConfigKey, ConfigSources, topic_key};
 use kalda_metadata::{ConfigResource, config::ConfigSource};
 use kalda_records::{Compression, CompressionType, TimestampType};
-use kalda_replication::Durability;
+use kalda_replication::{Durability, Settings};
 use kalda_storage::config::RATIO_ONE;
 use kalda_storage::{CleanupPolicy, LogConfig};
 
@@ -14,8 +14,16 @@ use kalda_storage::{CleanupPolicy, LogConfig};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct TopicSettings {
     pub(crate) log: Arc<LogConfig>,
-    pub(crate) durability: Durability,
-    pub(crate) min_insync_replicas: usize,
+    pub(crate) replication: Settings,
+}
+
+/// What the broker's own settings add to those of each topic.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BrokerWide {
+    /// `producer.id.expiration.ms`.
+    pub(crate) producer_id_expiration_ms: i64,
+    /// `replica.lag.time.max.ms`.
+    pub(crate) lag_time_max_ms: i64,
 }
 
 impl TopicSettings {
@@ -24,7 +32,7 @@ impl TopicSettings {
         image: &Image,
         sources: ConfigSources<'_>,
         topic: &str,
-        producer_id_expiration_ms: i64,
+        wide: BrokerWide,
     ) -> Arc<Self> {
         let overrides = image.configs.of(&ConfigResource::topic(topic)).cloned();
         let view = View { sources, overrides: overrides.as_deref() };
@@ -64,12 +72,17 @@ impl TopicSettings {
             timestamp_before_max_ms: view.number("message.timestamp.before.max.ms"),
             timestamp_after_max_ms: view.number("message.timestamp.after.max.ms"),
             preallocate: view.text("preallocate") == "true",
-            producer_id_expiration_ms,
+            producer_id_expiration_ms: wide.producer_id_expiration_ms,
         };
         Arc::new(Self {
             log: Arc::new(log),
-            durability: view.durability(),
-            min_insync_replicas: usize::try_from(view.number("min.insync.replicas")).unwrap_or(1),
+            replication: Settings {
+                durability: view.durability(),
+                min_insync_replicas: usize::try_from(view.number("min.insync.replicas"))
+                    .unwrap_or(1),
+                unclean_leader_election: view.text("unclean.leader.election.enable") == "true",
+                lag_time_max_ms: wide.lag_time_max_ms,
+            },
         })
     }
 }
@@ -139,6 +152,8 @@ mod tests {
 
     use super::*;
 
+    const WIDE: BrokerWide = BrokerWide { producer_id_expiration_ms: 1, lag_time_max_ms: 30_000 };
+
     fn resolve(static_config: &[(&str, &str)]) -> Arc<TopicSettings> {
         let image = Image::default();
         let static_config: BTreeMap<String, String> = static_config
@@ -150,7 +165,7 @@ mod tests {
             broker: BrokerId(1),
             static_config: &static_config,
         };
-        TopicSettings::resolve(&image, sources, "t", 1)
+        TopicSettings::resolve(&image, sources, "t", WIDE)
     }
 
     #[test]
@@ -158,12 +173,13 @@ mod tests {
         let settings = resolve(&[]);
         let expected = LogConfig { producer_id_expiration_ms: 1, ..LogConfig::default() };
         assert_eq!(*settings.log, expected);
-        assert_eq!(settings.durability, Durability::Fsync);
+        assert_eq!(settings.replication.durability, Durability::Fsync);
+        assert!(!settings.replication.unclean_leader_election);
     }
 
     #[test]
     fn flush_settings_choose_the_page_cache() {
-        let of = |name, value| resolve(&[(name, value)]).durability;
+        let of = |name, value| resolve(&[(name, value)]).replication.durability;
         assert_eq!(of("log.flush.interval.messages", "10000"), Durability::PageCache);
         assert_eq!(of("log.flush.interval.messages", "9223372036854775807"), Durability::PageCache);
         assert_eq!(of("log.flush.interval.ms", "1000"), Durability::PageCache);

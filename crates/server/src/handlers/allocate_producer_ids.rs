@@ -2,12 +2,18 @@
 
 use kalda_controller::Decision;
 use kalda_protocol::ErrorCode;
-use kalda_protocol::messages::allocate_producer_ids::{AllocateProducerIdsRequest, AllocateProducerIdsResponse};
+use kalda_protocol::messages::allocate_producer_ids::{
+    AllocateProducerIdsRequest, AllocateProducerIdsResponse,
+};
 
 use crate::controlled::{Controlled, Deciding};
 
 impl Controlled for AllocateProducerIdsRequest {
-    fn decide(&self, with: &mut Deciding<'_>, _version: i16) -> Decision<AllocateProducerIdsResponse> {
+    fn decide(
+        &self,
+        with: &mut Deciding<'_>,
+        _version: i16,
+    ) -> Decision<AllocateProducerIdsResponse> {
         with.controller.allocate_producer_ids(self)
     }
 

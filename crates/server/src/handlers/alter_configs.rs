@@ -4,7 +4,7 @@
 use kalda_controller::Decision;
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::alter_configs::{
-    AlterConfigsResourceResponse, AlterConfigsRequest, AlterConfigsResponse,
+    AlterConfigsRequest, AlterConfigsResourceResponse, AlterConfigsResponse,
 };
 
 use crate::controlled::{Controlled, Deciding};

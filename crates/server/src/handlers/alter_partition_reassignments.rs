@@ -2,12 +2,18 @@
 
 use kalda_controller::Decision;
 use kalda_protocol::ErrorCode;
-use kalda_protocol::messages::alter_partition_reassignments::{AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse};
+use kalda_protocol::messages::alter_partition_reassignments::{
+    AlterPartitionReassignmentsRequest, AlterPartitionReassignmentsResponse,
+};
 
 use crate::controlled::{Controlled, Deciding};
 
 impl Controlled for AlterPartitionReassignmentsRequest {
-    fn decide(&self, with: &mut Deciding<'_>, _version: i16) -> Decision<AlterPartitionReassignmentsResponse> {
+    fn decide(
+        &self,
+        with: &mut Deciding<'_>,
+        _version: i16,
+    ) -> Decision<AlterPartitionReassignmentsResponse> {
         with.controller.alter_partition_reassignments(self)
     }
 

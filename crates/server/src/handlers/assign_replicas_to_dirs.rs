@@ -2,12 +2,18 @@
 
 use kalda_controller::Decision;
 use kalda_protocol::ErrorCode;
-use kalda_protocol::messages::assign_replicas_to_dirs::{AssignReplicasToDirsRequest, AssignReplicasToDirsResponse};
+use kalda_protocol::messages::assign_replicas_to_dirs::{
+    AssignReplicasToDirsRequest, AssignReplicasToDirsResponse,
+};
 
 use crate::controlled::{Controlled, Deciding};
 
 impl Controlled for AssignReplicasToDirsRequest {
-    fn decide(&self, with: &mut Deciding<'_>, _version: i16) -> Decision<AssignReplicasToDirsResponse> {
+    fn decide(
+        &self,
+        with: &mut Deciding<'_>,
+        _version: i16,
+    ) -> Decision<AssignReplicasToDirsResponse> {
         with.controller.assign_replicas_to_dirs(self)
     }
 

@@ -5,7 +5,8 @@ use kalda_client::HostPort;
 use kalda_model::{BrokerId, LeaderEpoch, Uuid};
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::begin_quorum_epoch::{
-    BeginQuorumEpochRequest, BeginQuorumEpochResponse, NodeEndpoint, ResponsePartitionData, ResponseTopicData,
+    BeginQuorumEpochRequest, BeginQuorumEpochResponse, NodeEndpoint, ResponsePartitionData,
+    ResponseTopicData,
 };
 use kalda_raft::quorum::{ReplicaKey, Request};
 
@@ -27,7 +28,8 @@ impl Handle for BeginQuorumEpochRequest {
             return failed(ErrorCode::InvalidRequest);
         };
         let names = &cx.broker.config.quorum.listener_names;
-        let named = self.leader_endpoints.iter().find(|it| names.contains(&it.name.to_ascii_uppercase()));
+        let named =
+            self.leader_endpoints.iter().find(|it| names.contains(&it.name.to_ascii_uppercase()));
         if let Some(endpoint) = named.or(self.leader_endpoints.first()) {
             let address = HostPort { host: endpoint.host.clone(), port: endpoint.port };
             cx.broker.quorum.learn_address(BrokerId(said.leader_id), address);

@@ -2,18 +2,20 @@
 
 use kalda_controller::Decision;
 use kalda_protocol::ErrorCode;
-use kalda_protocol::messages::broker_registration::{BrokerRegistrationRequest, BrokerRegistrationResponse};
+use kalda_protocol::messages::broker_registration::{
+    BrokerRegistrationRequest, BrokerRegistrationResponse,
+};
 
 use crate::controlled::{Controlled, Deciding};
 
 impl Controlled for BrokerRegistrationRequest {
-    fn decide(&self, with: &mut Deciding<'_>, _version: i16) -> Decision<BrokerRegistrationResponse> {
-        let refusal = with.controller.registration_refusal(
-            self,
-            with.sessions,
-            with.cluster_id,
-            with.now_ms,
-        );
+    fn decide(
+        &self,
+        with: &mut Deciding<'_>,
+        _version: i16,
+    ) -> Decision<BrokerRegistrationResponse> {
+        let refusal =
+            with.controller.registration_refusal(self, with.sessions, with.cluster_id, with.now_ms);
         if let Some(refusal) = refusal {
             tracing::warn!("broker {} is not registered: {refusal}", self.broker_id);
         }

@@ -2,12 +2,18 @@
 
 use kalda_controller::Decision;
 use kalda_protocol::ErrorCode;
-use kalda_protocol::messages::controller_registration::{ControllerRegistrationRequest, ControllerRegistrationResponse};
+use kalda_protocol::messages::controller_registration::{
+    ControllerRegistrationRequest, ControllerRegistrationResponse,
+};
 
 use crate::controlled::{Controlled, Deciding};
 
 impl Controlled for ControllerRegistrationRequest {
-    fn decide(&self, with: &mut Deciding<'_>, _version: i16) -> Decision<ControllerRegistrationResponse> {
+    fn decide(
+        &self,
+        with: &mut Deciding<'_>,
+        _version: i16,
+    ) -> Decision<ControllerRegistrationResponse> {
         with.controller.register_controller(self)
     }
 

@@ -89,7 +89,13 @@ async fn here(cx: &RequestContext) -> DescribeQuorumResponse {
         part.high_watermark = description.high_watermark.0;
         part.current_voters = voters.into_iter().map(state).collect();
         part.observers = observers.into_iter().map(state).collect();
-        nodes = voter_nodes(cx, &description);
+        // Before v2 there is no word for either.
+        if cx.version < 2 {
+            let all = part.current_voters.iter_mut().chain(&mut part.observers);
+            all.for_each(|replica| replica.replica_directory_id = Uuid::ZERO);
+        } else {
+            nodes = voter_nodes(cx, &description);
+        }
     } else {
         part.error_code = ErrorCode::NotLeaderOrFollower.code();
     }
@@ -127,11 +133,15 @@ fn state(
 fn voter_nodes(cx: &RequestContext, description: &Description) -> Vec<Node> {
     let mut nodes = Vec::new();
     for voter in description.voters.iter() {
-        let mut listeners: Vec<_> = voter.endpoints.iter().map(|endpoint| Listener {
-            name: endpoint.listener.clone(),
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-        }).collect();
+        let mut listeners: Vec<_> = voter
+            .endpoints
+            .iter()
+            .map(|endpoint| Listener {
+                name: endpoint.listener.clone(),
+                host: endpoint.host.clone(),
+                port: endpoint.port,
+            })
+            .collect();
         let configured = description.addresses.iter().find(|(id, _)| *id == voter.key.id);
         if let Some((_, address)) = configured.filter(|_| listeners.is_empty()) {
             listeners.push(Listener {

@@ -8,18 +8,15 @@ use crate::peer::Active;
 
 impl Handle for EnvelopeRequest {
     async fn handle(self, cx: &RequestContext) -> EnvelopeResponse {
-        let failed = |error: ErrorCode| EnvelopeResponse {
-            response_data: None,
-            error_code: error.code(),
-        };
+        let failed =
+            |error: ErrorCode| EnvelopeResponse { response_data: None, error_code: error.code() };
         if !matches!(cx.broker.active_controller.get(), Active::Here(_)) {
             return failed(ErrorCode::NotController);
         }
         match serve_forwarded(cx, self.request_data).await {
-            Ok(bytes) => EnvelopeResponse {
-                response_data: Some(bytes),
-                error_code: ErrorCode::None.code(),
-            },
+            Ok(bytes) => {
+                EnvelopeResponse { response_data: Some(bytes), error_code: ErrorCode::None.code() }
+            }
             Err(error) => failed(error),
         }
     }

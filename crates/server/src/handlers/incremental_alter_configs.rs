@@ -10,7 +10,11 @@ use kalda_protocol::messages::incremental_alter_configs::{
 use crate::controlled::{Controlled, Deciding};
 
 impl Controlled for IncrementalAlterConfigsRequest {
-    fn decide(&self, with: &mut Deciding<'_>, _version: i16) -> Decision<IncrementalAlterConfigsResponse> {
+    fn decide(
+        &self,
+        with: &mut Deciding<'_>,
+        _version: i16,
+    ) -> Decision<IncrementalAlterConfigsResponse> {
         with.controller.incremental_alter_configs(self)
     }
 

@@ -1,5 +1,5 @@
 //! ListOffsets (key 2, v1–10): the first offset at or after a timestamp, or one of the named places.
-//! v2 adds isolation levels, v4 leader epochs, v7 the offset of the largest timestamp (KIP-734),
+//! v2 adds isolation levels, v4 leader epochs, v5 OFFSET_NOT_AVAILABLE (KIP-207), v7 the offset of the largest timestamp (KIP-734),
 //! v8 the earliest offset on local disk (KIP-405), v9 the last one in tiered storage (KIP-1005).
 
 use kalda_model::{LeaderEpoch, Offset};
@@ -16,6 +16,8 @@ use crate::hosted::Isolation;
 
 /// First version that carries leader epochs.
 const LEADER_EPOCHS: i16 = 4;
+/// First version whose clients know OFFSET_NOT_AVAILABLE.
+const OFFSET_NOT_AVAILABLE: i16 = 5;
 
 /// The places that have a negative number instead of a timestamp (`ListOffsetsRequest`).
 mod place {
@@ -46,7 +48,11 @@ impl Found {
 impl Handle for ListOffsetsRequest {
     async fn handle(self, cx: &RequestContext) -> ListOffsetsResponse {
         let image = cx.broker.image();
-        let isolation = Isolation::from_wire(self.isolation_level);
+        // A replica wants to know what there is, committed or not.
+        let isolation = match self.replica_id {
+            consumer if consumer < 0 => Isolation::from_wire(self.isolation_level),
+            _ => Isolation::LogEnd,
+        };
         let mut topics = Vec::new();
         for topic in self.topics {
             let known = image.topics.by_name(&topic.name);
@@ -62,13 +68,13 @@ impl Handle for ListOffsetsRequest {
                 };
                 let found = hosted.and_then(|hosted| {
                     let epoch = LeaderEpoch(asked.current_leader_epoch);
-                    let found = hosted.with_leader_log(epoch, |log, state| {
-                        look_up(log, state, asked, isolation)
-                    })?;
+                    let asking = Asking { version: cx.version, isolation };
+                    let found = hosted
+                        .with_leader_log(epoch, |log, state| look_up(log, state, asked, asking))?;
                     found.map_err(|error| {
                         hosted.on_disk_error(&error);
                         ErrorCode::KafkaStorageError
-                    })
+                    })?
                 });
                 partitions.push(answer(cx.version, asked.partition_index, found));
             }
@@ -78,37 +84,60 @@ impl Handle for ListOffsetsRequest {
     }
 }
 
+/// How a client asks.
+#[derive(Clone, Copy)]
+struct Asking {
+    version: i16,
+    isolation: Isolation,
+}
+
+impl Asking {
+    /// A new leader does not know yet how far its predecessors had committed: what it could tell may
+    /// be before what was told already (KIP-207).
+    fn not_known_yet(self) -> ErrorCode {
+        if self.version >= OFFSET_NOT_AVAILABLE {
+            ErrorCode::OffsetNotAvailable
+        } else {
+            ErrorCode::LeaderNotAvailable
+        }
+    }
+}
+
 fn look_up(
     log: &Log,
     state: &Partition,
     asked: &ListOffsetsPartition,
-    isolation: Isolation,
-) -> Result<Found, StorageError> {
+    asking: Asking,
+) -> Result<Result<Found, ErrorCode>, StorageError> {
     let high_watermark = state.high_watermark();
-    let latest = match isolation {
+    let latest = match asking.isolation {
         Isolation::ReadUncommitted => high_watermark,
         Isolation::ReadCommitted => log.last_stable_offset(high_watermark),
+        Isolation::LogEnd => log.log_end_offset(),
     };
+    let is_known = state.epoch_start().is_none_or(|start| latest >= start);
     let by_timestamp = match asked.timestamp {
+        place::LATEST if !is_known => return Ok(Err(asking.not_known_yet())),
         place::LATEST => {
             let leader_epoch = state.leader_epoch().0;
-            return Ok(Found { offset: latest.0, timestamp: -1, leader_epoch });
+            return Ok(Ok(Found { offset: latest.0, timestamp: -1, leader_epoch }));
         }
         place::EARLIEST | place::EARLIEST_LOCAL => {
-            return Ok(Found::at(log, log.log_start_offset()));
+            return Ok(Ok(Found::at(log, log.log_start_offset())));
         }
         // Nothing is tiered.
-        place::LATEST_TIERED => return Ok(Found::NOTHING),
+        place::LATEST_TIERED => return Ok(Ok(Found::NOTHING)),
         place::MAX_TIMESTAMP => log.max_timestamp()?,
         timestamp => log.offset_for_timestamp(timestamp)?,
     };
     Ok(match by_timestamp {
-        Some(found) if found.offset < latest => Found {
+        Some(found) if found.offset < latest => Ok(Found {
             offset: found.offset.0,
             timestamp: found.timestamp,
             leader_epoch: found.leader_epoch.0,
-        },
-        _ => Found::NOTHING,
+        }),
+        _ if !is_known => Err(asking.not_known_yet()),
+        _ => Ok(Found::NOTHING),
     })
 }
 

@@ -2,12 +2,18 @@
 
 use kalda_controller::Decision;
 use kalda_protocol::ErrorCode;
-use kalda_protocol::messages::list_partition_reassignments::{ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse};
+use kalda_protocol::messages::list_partition_reassignments::{
+    ListPartitionReassignmentsRequest, ListPartitionReassignmentsResponse,
+};
 
 use crate::controlled::{Controlled, Deciding};
 
 impl Controlled for ListPartitionReassignmentsRequest {
-    fn decide(&self, with: &mut Deciding<'_>, _version: i16) -> Decision<ListPartitionReassignmentsResponse> {
+    fn decide(
+        &self,
+        with: &mut Deciding<'_>,
+        _version: i16,
+    ) -> Decision<ListPartitionReassignmentsResponse> {
         let response = with.controller.list_partition_reassignments(self);
         Decision { records: Vec::new(), response }
     }

@@ -21,10 +21,8 @@ pub(crate) async fn serve(
 }
 
 async fn answer(request: &FetchRequest, cx: &RequestContext) -> FetchResponse {
-    let failed = |error: ErrorCode| FetchResponse {
-        error_code: error.code(),
-        ..FetchResponse::default()
-    };
+    let failed =
+        |error: ErrorCode| FetchResponse { error_code: error.code(), ..FetchResponse::default() };
     if let Err(error) = check_cluster(&cx.broker, request.cluster_id.as_ref()) {
         return failed(error);
     }

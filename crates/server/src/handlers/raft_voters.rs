@@ -83,11 +83,7 @@ impl Handle for UpdateRaftVoterRequest {
             port: address.map_or(0, |address| i32::from(address.port)),
         };
         let error_code = code(asked.response.refusal).code();
-        UpdateRaftVoterResponse {
-            error_code,
-            current_leader,
-            ..UpdateRaftVoterResponse::default()
-        }
+        UpdateRaftVoterResponse { error_code, current_leader, ..UpdateRaftVoterResponse::default() }
     }
 }
 

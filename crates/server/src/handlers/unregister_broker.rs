@@ -2,7 +2,9 @@
 
 use kalda_controller::Decision;
 use kalda_protocol::ErrorCode;
-use kalda_protocol::messages::unregister_broker::{UnregisterBrokerRequest, UnregisterBrokerResponse};
+use kalda_protocol::messages::unregister_broker::{
+    UnregisterBrokerRequest, UnregisterBrokerResponse,
+};
 
 use crate::controlled::{Controlled, Deciding};
 

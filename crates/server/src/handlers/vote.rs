@@ -7,9 +7,7 @@ use kalda_protocol::messages::vote::{
     NodeEndpoint, RequestPartitionData, ResponsePartitionData, ResponseTopicData, VoteRequest,
     VoteResponse,
 };
-use kalda_raft::quorum::{
-    OffsetAndEpoch, ReplicaKey, Request, ResponseBody, VoteRequest as Vote,
-};
+use kalda_raft::quorum::{OffsetAndEpoch, ReplicaKey, Request, ResponseBody, VoteRequest as Vote};
 
 use crate::dispatch::{Handle, RequestContext};
 use crate::quorum::Asked;
@@ -17,10 +15,8 @@ use crate::quorum::wire::{check_cluster, code};
 
 impl Handle for VoteRequest {
     async fn handle(self, cx: &RequestContext) -> VoteResponse {
-        let failed = |error: ErrorCode| VoteResponse {
-            error_code: error.code(),
-            ..VoteResponse::default()
-        };
+        let failed =
+            |error: ErrorCode| VoteResponse { error_code: error.code(), ..VoteResponse::default() };
         if let Err(error) = check_cluster(&cx.broker, self.cluster_id.as_ref()) {
             return failed(error);
         }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use kalda_protocol::ErrorCode;
 use kalda_records::{BatchError, BatchRules, RecordError, ValidBatch};
-use kalda_replication::{Acks, Durability};
+use kalda_replication::{Acks, Durability, Effects};
 use kalda_storage::{AppendError, Appended};
 
 use super::condition::AppendCondition;
 use super::transactions::VerificationGuard;
 use super::waits::{ProduceWait, ProduceWaits};
-use super::{HostedPartition, State, refused};
+use super::{HostedPartition, State, refused, watch};
 
 /// One append of a Produce request.
 pub(crate) struct Appending<'a> {
@@ -90,10 +90,28 @@ impl HostedPartition {
             .append_as_leader(batch, epoch, append.now_ms)
             .map_err(|error| self.append_failed(error))?;
         state.verifications.end(producer_id);
-        let next = state.on_appended(append, &appended, size);
+        let next = self.on_appended(&mut state, append, &appended, size);
         drop(state);
         self.see_to_disk(next);
         Ok(appended)
+    }
+
+    /// Moves on after an append of this broker's; answers what it means for the disk.
+    pub(super) fn on_appended(
+        &self,
+        state: &mut State,
+        append: &Appending<'_>,
+        appended: &Appended,
+        size: usize,
+    ) -> Next {
+        let end = appended.last_offset.plus(1);
+        let effects = state.on_grown(if appended.is_duplicate { 0 } else { size });
+        self.perform(state, effects);
+        if !state.partition.is_acknowledged(end, append.acks) {
+            let wait = ProduceWait::new(end, append.acks, append.waits, append.slot);
+            state.produce_waits.push(wait);
+        }
+        state.to_disk(append.now_ms)
     }
 
     /// Does for the disk what an append asked for.
@@ -127,31 +145,28 @@ impl HostedPartition {
 }
 
 impl State {
-    /// Moves on after an append; answers what it means for the disk.
-    pub(super) fn on_appended(
-        &mut self,
-        append: &Appending<'_>,
-        appended: &Appended,
-        size: usize,
-    ) -> Next {
-        let end = appended.last_offset.plus(1);
-        if !appended.is_duplicate {
-            self.unseen.push_back((end, size));
-        }
+    /// Takes note of `size` new bytes in the log: replicas see them now, consumers later.
+    pub(super) fn on_grown(&mut self, size: usize) -> Effects {
         let log_end = self.log.log_end_offset();
-        let effects = self.partition.on_append(log_end);
-        self.perform(effects);
-        if !self.partition.is_acknowledged(end, append.acks) {
-            let wait = ProduceWait::new(end, append.acks, append.waits, append.slot);
-            self.produce_waits.push(wait);
+        if size > 0 {
+            self.unseen.push_back((log_end, size));
+            if !(self.replica_watches.is_empty() && self.replica_waits.is_empty()) {
+                self.replica_waits.retain(|parked| !parked.on_bytes(size));
+                watch::on_append(&mut self.replica_watches, size);
+            }
         }
-        let unflushed = log_end.0 - self.log.flushed_offset().0;
+        self.partition.on_append(log_end)
+    }
+
+    /// What records that are not flushed mean for the disk.
+    pub(super) fn to_disk(&mut self, now_ms: i64) -> Next {
+        let unflushed = self.log.log_end_offset().0 - self.log.flushed_offset().0;
         match self.partition.durability() {
             _ if unflushed == 0 => Next::Nothing,
             Durability::Fsync => Next::Flush,
             Durability::PageCache if unflushed >= self.log.config().flush_messages => Next::Flush,
             Durability::PageCache if self.unflushed_since_ms.is_none() => {
-                self.unflushed_since_ms = Some(append.now_ms);
+                self.unflushed_since_ms = Some(now_ms);
                 Next::FlushInTime
             }
             Durability::PageCache => Next::Nothing,

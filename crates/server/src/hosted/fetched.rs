@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kalda_env::DiskFile;
-use kalda_model::{LeaderEpoch, Offset, ProducerId};
+use kalda_model::{BrokerId, LeaderEpoch, Offset, ProducerId};
 
 use crate::connection::Piece;
 
@@ -14,6 +14,10 @@ pub(crate) struct FetchedRecords {
     pub(crate) high_watermark: Offset,
     pub(crate) last_stable_offset: Offset,
     pub(crate) log_start_offset: Offset,
+    /// Up to where this reader may read.
+    pub(crate) readable_end: Offset,
+    /// A replica nearer to the reader, whom it should ask instead (KIP-392).
+    pub(crate) preferred_read_replica: Option<BrokerId>,
     /// The client's log diverges from ours: the largest epoch that both know, and its end here.
     pub(crate) diverging: Option<(LeaderEpoch, Offset)>,
     /// For read_committed only: who aborted, and from which offset on, in order of the offset.
@@ -42,6 +46,8 @@ impl FetchedRecords {
             high_watermark: Offset(-1),
             last_stable_offset: Offset(-1),
             log_start_offset: Offset(-1),
+            readable_end: Offset(-1),
+            preferred_read_replica: None,
             diverging: None,
             aborted_transactions: None,
             is_on_older_segment: false,

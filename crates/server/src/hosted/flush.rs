@@ -42,7 +42,8 @@ impl Flushable for HostedPartition {
             state.log.close_idle_files();
         }
         let effects = state.partition.on_flushed(flushed);
-        state.perform(effects);
+        self.perform(&mut state, effects);
+        state.tell_fetcher(self);
     }
 
     fn on_flush_error(&self, _error: &StorageError) {

@@ -8,6 +8,8 @@ mod append;
 mod condition;
 mod fetched;
 mod flush;
+mod follow;
+mod lead;
 mod read;
 mod relocate;
 mod transactions;
@@ -19,22 +21,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 
 use kalda_metadata::PartitionRegistration;
-use kalda_model::{BrokerId, Offset, TopicId};
+use kalda_model::{BrokerId, LeaderEpoch, Offset, TopicId};
 use kalda_protocol::ErrorCode;
-use kalda_replication::{Effects, Partition, Refused};
+use kalda_replication::{Acks, Effects, Metadata, NewRole, Partition, Refused};
 use kalda_storage::{Log, StorageError};
 use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 pub(crate) use append::{AppendRefused, Appending};
 pub(crate) use condition::AppendCondition;
 pub(crate) use fetched::FetchedRecords;
-pub(crate) use read::{Isolation, ReadLimits};
+pub(crate) use follow::{Copied, FollowError, Followed, NextFetch, ToFetch};
+pub(crate) use lead::Registered;
+pub(crate) use read::{Isolation, ReadLimits, Reading, Who};
 pub(crate) use transactions::{MarkerToAppend, VerificationGuard};
 pub(crate) use waits::{ParkedFetch, PendingProduce, ProduceWaits};
 pub(crate) use watch::{FetchSignals, Watch};
 
 use crate::config::topic_settings::TopicSettings;
 use crate::directory::DataDirectory;
+use crate::tasks::alter_partition::IsrChanges;
+use crate::tasks::replica_fetcher::Inbox;
 use transactions::Verifications;
 use waits::ProduceWait;
 use watch::{Committed, Progress};
@@ -54,6 +60,7 @@ pub(crate) struct HostedPartition {
     flush_ended: Condvar,
     /// Held by who replaces segments of the log, or relies on nobody doing so.
     rewriting: Mutex<()>,
+    isr_changes: Arc<IsrChanges>,
     me: Weak<Self>,
     state: Mutex<State>,
 }
@@ -67,7 +74,13 @@ pub(crate) struct Hosting {
     /// This broker.
     pub(crate) local: BrokerId,
     pub(crate) log: Log,
+    /// What its last life knew to be committed.
+    pub(crate) high_watermark: Offset,
     pub(crate) settings: Arc<TopicSettings>,
+    /// Who is told that an ISR is to change.
+    pub(crate) isr_changes: Arc<IsrChanges>,
+    /// The monotonic clock.
+    pub(crate) now_ms: i64,
 }
 
 #[derive(Debug)]
@@ -78,8 +91,15 @@ struct State {
     fetch_waits: Vec<Arc<ParkedFetch>>,
     /// Those of them that see only what is committed: the end of a transaction shows them much at once.
     committed_waits: Vec<Arc<ParkedFetch>>,
-    /// The fetch sessions that this partition is in.
+    /// The fetch sessions of consumers that this partition is in.
     watches: Vec<Arc<Watch>>,
+    /// The same of replicas, who see all that is appended: waits without a session, and sessions.
+    replica_waits: Vec<Arc<ParkedFetch>>,
+    replica_watches: Vec<Arc<Watch>>,
+    /// Requests that wait until the start of the log has moved on all replicas.
+    start_waits: Vec<ProduceWait>,
+    /// Who copies the leader's records to here.
+    fetcher: Option<Arc<Inbox>>,
     /// The last stable offset when they were last told of something, and whether it was the high
     /// watermark.
     stable_seen: Offset,
@@ -100,9 +120,10 @@ struct State {
 impl HostedPartition {
     /// Hosts a log as `registration` says.
     pub(crate) fn new(hosting: Hosting, registration: &PartitionRegistration) -> Arc<Self> {
-        let Hosting { topic, index, topic_id, directory, local, log, settings } = hosting;
-        let mut partition = Partition::new(local, settings.durability, log.log_end_offset());
-        partition.on_settings(settings.durability, settings.min_insync_replicas);
+        let Hosting { topic, index, topic_id, directory, local, log, settings, .. } = hosting;
+        let high_watermark = hosting.high_watermark.max(log.log_start_offset());
+        let end = log.log_end_offset();
+        let partition = Partition::new(local, settings.replication, end, high_watermark);
         let state = State {
             log,
             partition,
@@ -110,6 +131,10 @@ impl HostedPartition {
             fetch_waits: Vec::new(),
             committed_waits: Vec::new(),
             watches: Vec::new(),
+            replica_waits: Vec::new(),
+            replica_watches: Vec::new(),
+            start_waits: Vec::new(),
+            fetcher: None,
             stable_seen: Offset::ZERO,
             is_settled: true,
             verifications: Verifications::default(),
@@ -128,10 +153,11 @@ impl HostedPartition {
             is_queued: AtomicBool::new(false),
             flush_ended: Condvar::new(),
             rewriting: Mutex::default(),
+            isr_changes: hosting.isr_changes,
             me: Weak::clone(me),
             state: Mutex::new(state),
         });
-        hosted.on_metadata(registration);
+        hosted.on_metadata(registration, hosting.now_ms);
         hosted
     }
 
@@ -140,28 +166,39 @@ impl HostedPartition {
         Arc::clone(&self.directory.read())
     }
 
-    /// The controller changed the partition's registration.
-    pub(crate) fn on_metadata(&self, registration: &PartitionRegistration) {
+    /// The controller changed the partition's registration; it is `now_ms` on the monotonic clock. Whoever calls
+    /// this tells the fetchers too.
+    pub(crate) fn on_metadata(&self, registration: &PartitionRegistration, now_ms: i64) {
         let mut state = self.state.lock();
-        let effects = state.partition.on_metadata(
-            registration.leader,
-            registration.leader_epoch,
-            registration.partition_epoch,
-            &registration.isr,
-            registration.replicas.len(),
-        );
-        state.perform(effects);
-        watch::on_change(&mut state.watches);
+        let metadata = Metadata {
+            leader: registration.leader,
+            leader_epoch: registration.leader_epoch,
+            partition_epoch: registration.partition_epoch,
+            replicas: &registration.replicas,
+            isr: &registration.isr,
+            is_recovering: registration.leader_recovery_state != 0,
+        };
+        let effects = state.partition.on_metadata(&metadata, now_ms);
+        match effects.new_role {
+            // Before anything is served under it.
+            Some(NewRole::Leader(epoch)) => state.log.assign_epoch_start(epoch),
+            // The pace of a leader's log is that of another log now.
+            Some(NewRole::Follower) => state.unseen.clear(),
+            None => {}
+        }
+        self.perform(&mut state, effects);
+        if effects.new_role.is_some() {
+            state.on_change();
+        }
     }
 
     /// The topic's settings changed.
     pub(crate) fn on_settings(self: &Arc<Self>, settings: Arc<TopicSettings>) {
         let mut state = self.state.lock();
         state.log.set_config(Arc::clone(&settings.log));
-        let effects =
-            state.partition.on_settings(settings.durability, settings.min_insync_replicas);
+        let effects = state.partition.on_settings(settings.replication);
         *self.settings.write() = settings;
-        state.perform(effects);
+        self.perform(&mut state, effects);
         let is_dirty = state.log.flushed_offset() < state.log.log_end_offset();
         drop(state);
         if is_dirty {
@@ -173,14 +210,11 @@ impl HostedPartition {
     pub(crate) fn retire(&self, error: ErrorCode) {
         let mut state = self.state.lock();
         state.gone = Some(error);
-        for wait in state.produce_waits.drain(..) {
+        let State { produce_waits, start_waits, .. } = &mut *state;
+        for wait in produce_waits.drain(..).chain(start_waits.drain(..)) {
             wait.fail(error);
         }
-        let State { fetch_waits, committed_waits, .. } = &mut *state;
-        for parked in fetch_waits.drain(..).chain(committed_waits.drain(..)) {
-            parked.wake();
-        }
-        watch::on_change(&mut state.watches);
+        state.on_change();
     }
 
     /// Its directory is about to be renamed away: a flush under way must not take that for a failure.
@@ -215,7 +249,7 @@ impl HostedPartition {
     /// Like [`HostedPartition::with_log`], for a client that must have found the leader.
     pub(crate) fn with_leader_log<T>(
         &self,
-        known: kalda_model::LeaderEpoch,
+        known: LeaderEpoch,
         work: impl FnOnce(&mut Log, &Partition) -> T,
     ) -> Result<T, ErrorCode> {
         let mut state = self.serving()?;
@@ -232,6 +266,16 @@ impl HostedPartition {
     pub(crate) fn queue_flush(self: &Arc<Self>) {
         if !self.is_queued.swap(true, Ordering::AcqRel) {
             self.directory.read().flusher.mark_dirty(Arc::clone(self) as _);
+        }
+    }
+
+    /// Acts on what replication decided, under the lock.
+    fn perform(&self, state: &mut State, effects: Effects) {
+        state.perform(effects);
+        if effects.has_proposal
+            && let Some(me) = self.me.upgrade()
+        {
+            self.isr_changes.add(me);
         }
     }
 
@@ -255,11 +299,18 @@ impl State {
                     wait.complete();
                     false
                 }
-                false => true,
+                false => !wait.is_given_up(),
             });
+        }
+        if let Some(why) = effects.waits_refused {
+            self.refuse_waits(why);
         }
         let Some(high_watermark) = effects.high_watermark else { return };
         self.log.on_high_watermark(high_watermark);
+        if !(self.replica_watches.is_empty() && self.replica_waits.is_empty()) {
+            watch::hurry(&mut self.replica_watches);
+            self.replica_waits.iter().for_each(|parked| parked.hurry());
+        }
         let mut visible_bytes = 0;
         while let Some((end, bytes)) = self.unseen.front()
             && *end <= high_watermark
@@ -271,6 +322,32 @@ impl State {
             self.fetch_waits.retain(|parked| !parked.on_bytes(visible_bytes));
         }
         self.tell_readers(high_watermark, visible_bytes);
+    }
+
+    /// Lets producers go who cannot be answered as they hoped.
+    fn refuse_waits(&mut self, why: Refused) {
+        let error = match why {
+            Refused::NotEnoughReplicas => ErrorCode::NotEnoughReplicasAfterAppend,
+            why => refused(why),
+        };
+        let is_of_all = why != Refused::NotEnoughReplicas;
+        for wait in self.produce_waits.extract_if(.., |wait| is_of_all || wait.acks == Acks::All) {
+            wait.fail(error);
+        }
+        if is_of_all {
+            self.start_waits.drain(..).for_each(|wait| wait.fail(error));
+        }
+    }
+
+    /// What no fetch may wait through: another leader, another begin or end of the log, the end of the partition.
+    fn on_change(&mut self) {
+        let State { fetch_waits, committed_waits, replica_waits, .. } = self;
+        for parked in fetch_waits.drain(..).chain(committed_waits.drain(..)) {
+            parked.wake();
+        }
+        replica_waits.drain(..).for_each(|parked| parked.wake());
+        watch::on_change(&mut self.watches);
+        watch::on_change(&mut self.replica_watches);
     }
 
     /// Tells those who see only what is committed: of bytes, while no transaction is open; or else
@@ -307,6 +384,7 @@ impl State {
         let done = work(&mut self.log, &self.partition);
         if self.log.log_start_offset() != began {
             watch::on_change(&mut self.watches);
+            watch::on_change(&mut self.replica_watches);
         }
         done
     }

@@ -57,7 +57,7 @@ impl HostedPartition {
         // What was flushed under the old directory is what was copied and synced.
         let end = state.log.log_end_offset();
         let effects = state.partition.on_flushed(end);
-        state.perform(effects);
+        self.perform(&mut state, effects);
         retire()?;
         Ok(true)
     }

@@ -140,7 +140,7 @@ impl HostedPartition {
             slot,
             guard: None,
         };
-        let next = state.on_appended(&appending, &appended, size);
+        let next = self.on_appended(&mut state, &appending, &appended, size);
         drop(state);
         self.see_to_disk(next);
         Ok(Some(appended.base_offset))

@@ -40,13 +40,25 @@ pub(crate) struct PendingProduce {
     outstanding: AtomicUsize,
     /// The partitions that failed after the append, by the handler's own numbers.
     failed: Mutex<Vec<(usize, ErrorCode)>>,
+    /// Nobody waits any more: its time was up.
+    is_given_up: AtomicBool,
     done: Notify,
 }
 
 impl PendingProduce {
     fn new() -> Arc<Self> {
         let failed = Mutex::new(Vec::new());
-        Arc::new(Self { outstanding: AtomicUsize::new(1), failed, done: Notify::new() })
+        Arc::new(Self {
+            outstanding: AtomicUsize::new(1),
+            failed,
+            is_given_up: AtomicBool::new(false),
+            done: Notify::new(),
+        })
+    }
+
+    /// The time is up: the partitions forget of it when they next look.
+    pub(crate) fn give_up(&self) {
+        self.is_given_up.store(true, Ordering::Release);
     }
 
     /// Ends when no partition is outstanding.
@@ -90,6 +102,10 @@ impl ProduceWait {
         self.request.complete_one();
     }
 
+    pub(super) fn is_given_up(&self) -> bool {
+        self.request.is_given_up.load(Ordering::Acquire)
+    }
+
     pub(super) fn fail(self, error: ErrorCode) {
         self.request.failed.lock().push((self.slot, error));
         self.request.complete_one();
@@ -103,6 +119,9 @@ pub(crate) struct ParkedFetch {
     missing: AtomicI64,
     is_woken: AtomicBool,
     wake: Notify,
+    /// It has something to tell that is not worth an answer of its own at once.
+    is_hurried: AtomicBool,
+    hurry: Notify,
 }
 
 impl ParkedFetch {
@@ -111,6 +130,8 @@ impl ParkedFetch {
             missing: AtomicI64::new(i64::try_from(missing_bytes).unwrap_or(i64::MAX)),
             is_woken: AtomicBool::new(false),
             wake: Notify::new(),
+            is_hurried: AtomicBool::new(false),
+            hurry: Notify::new(),
         })
     }
 
@@ -118,6 +139,19 @@ impl ParkedFetch {
     pub(crate) async fn woken(&self) {
         while !self.is_woken.load(Ordering::Acquire) {
             self.wake.notified().await;
+        }
+    }
+
+    /// Ends when it should not wait for its whole time any more.
+    pub(crate) async fn hurried(&self) {
+        while !self.is_hurried.load(Ordering::Acquire) {
+            self.hurry.notified().await;
+        }
+    }
+
+    pub(super) fn hurry(&self) {
+        if !self.is_hurried.swap(true, Ordering::AcqRel) {
+            self.hurry.notify_one();
         }
     }
 

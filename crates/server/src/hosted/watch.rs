@@ -11,7 +11,7 @@ use std::sync::{Arc, Weak};
 use parking_lot::Mutex;
 
 use super::waits::ParkedFetch;
-use super::{HostedPartition, Isolation};
+use super::{HostedPartition, Isolation, State};
 use crate::handlers::fetch::TopicRef;
 
 /// How a partition went on, as its readers see it.
@@ -35,6 +35,8 @@ pub(super) enum Committed {
 /// What the partitions of one session have said since it last looked.
 #[derive(Debug, Default)]
 pub(crate) struct FetchSignals {
+    /// Whether the session is that of a replica.
+    is_of_replica: bool,
     marked: Mutex<Vec<Arc<Watch>>>,
     parked: Mutex<Option<(Arc<ParkedFetch>, Isolation)>>,
 }
@@ -44,6 +46,7 @@ pub(crate) struct FetchSignals {
 pub(crate) struct Watch {
     pub(crate) topic: TopicRef,
     pub(crate) partition: i32,
+    is_of_replica: bool,
     signals: Weak<FetchSignals>,
     is_marked: AtomicBool,
     /// The partition that knows of it. A topic that is made anew is another one.
@@ -51,11 +54,16 @@ pub(crate) struct Watch {
 }
 
 impl FetchSignals {
+    pub(crate) fn new(is_of_replica: bool) -> Arc<Self> {
+        Arc::new(Self { is_of_replica, ..Self::default() })
+    }
+
     /// A watch of these signals, marked since nobody has looked yet.
     pub(crate) fn watch(self: &Arc<Self>, topic: TopicRef, partition: i32) -> Arc<Watch> {
         let watch = Arc::new(Watch {
             topic,
             partition,
+            is_of_replica: self.is_of_replica,
             signals: Arc::downgrade(self),
             is_marked: AtomicBool::new(false),
             hosted: Mutex::default(),
@@ -92,11 +100,23 @@ impl FetchSignals {
         let parked = self.parked.lock();
         let Some((parked, isolation)) = &*parked else { return };
         match (isolation, progress.committed) {
-            (Isolation::ReadUncommitted, _) | (_, Committed::AllVisible) => {
+            (Isolation::ReadUncommitted | Isolation::LogEnd, _) | (_, Committed::AllVisible) => {
                 parked.on_bytes(progress.visible_bytes);
             }
             (Isolation::ReadCommitted, Committed::More) => parked.wake(),
             (Isolation::ReadCommitted, Committed::Nothing) => {}
+        }
+    }
+
+    fn on_append(&self, bytes: usize) {
+        if let Some((parked, _)) = &*self.parked.lock() {
+            parked.on_bytes(bytes);
+        }
+    }
+
+    fn hurry(&self) {
+        if let Some((parked, _)) = &*self.parked.lock() {
+            parked.hurry();
         }
     }
 
@@ -120,7 +140,10 @@ impl Watch {
     /// The session is not interested any more.
     pub(crate) fn end(self: &Arc<Self>) {
         if let Some(hosted) = self.hosted.lock().upgrade() {
-            hosted.state.lock().watches.retain(|other| !Arc::ptr_eq(other, self));
+            let mut state = hosted.state.lock();
+            let State { watches, replica_watches, .. } = &mut *state;
+            let watches = if self.is_of_replica { replica_watches } else { watches };
+            watches.retain(|other| !Arc::ptr_eq(other, self));
         }
     }
 }
@@ -135,6 +158,10 @@ impl HostedPartition {
         *hosted = Arc::downgrade(self);
         drop(hosted);
         let mut state = self.state.lock();
+        if watch.is_of_replica {
+            state.replica_watches.push(Arc::clone(watch));
+            return;
+        }
         if state.committed_waits.is_empty() && state.watches.is_empty() {
             state.note_stable();
         }
@@ -145,6 +172,16 @@ impl HostedPartition {
 /// Marks all of them. A session that is gone is forgotten.
 pub(super) fn on_progress(watches: &mut Vec<Arc<Watch>>, progress: Progress) {
     each(watches, |signals| signals.on_progress(progress));
+}
+
+/// Marks all of them, which are of replicas: there are new records.
+pub(super) fn on_append(watches: &mut Vec<Arc<Watch>>, bytes: usize) {
+    each(watches, |signals| signals.on_append(bytes));
+}
+
+/// Marks all of them, which are of replicas: the high watermark has moved.
+pub(super) fn hurry(watches: &mut Vec<Arc<Watch>>) {
+    each(watches, FetchSignals::hurry);
 }
 
 /// The same for what no fetch may wait through: another leader, another begin, the end of the partition.

@@ -36,7 +36,8 @@ impl Link {
         properties.set("request.timeout.ms", timeout_ms.to_string());
         let setup = broker.config.number("socket.connection.setup.timeout.ms").min(timeout_ms);
         properties.set("socket.connection.setup.timeout.ms", setup.to_string());
-        let (config, _) = ClientConfig::from_properties(&properties).map_err(kalda_client::Error::from)?;
+        let (config, _) =
+            ClientConfig::from_properties(&properties).map_err(kalda_client::Error::from)?;
         let connection = Connection::open(&to, &config).await?;
         Ok(Self { connection, to })
     }

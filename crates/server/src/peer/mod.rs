@@ -27,7 +27,9 @@ pub(crate) enum PeerError {
     #[error(transparent)]
     Client(#[from] kalda_client::Error),
     /// No controller was active in time.
-    #[error("no controller is active; `kalda metadata-quorum describe --status` shows who is missing")]
+    #[error(
+        "no controller is active; `kalda metadata-quorum describe --status` shows who is missing"
+    )]
     NoController,
 }
 

@@ -41,7 +41,11 @@ pub(super) struct Committed {
 }
 
 impl Active {
-    pub(super) fn new(epoch: LeaderEpoch, loader: MetadataLoader, sessions: BrokerSessions) -> Self {
+    pub(super) fn new(
+        epoch: LeaderEpoch,
+        loader: MetadataLoader,
+        sessions: BrokerSessions,
+    ) -> Self {
         Self { epoch, loader, sessions, pending: VecDeque::new(), balance_at: 0, noop_at: 0 }
     }
 

@@ -19,7 +19,7 @@ use kalda_raft::quorum::{
     Correlation, Decision as QuorumDecision, Effect, Input, Quorum, QuorumSettings, Request,
     RequestId, Restored, RoleName,
 };
-use kalda_raft::{Outcome, SnapshotId, decision_batches};
+use kalda_raft::{CarryOutError, Outcome, SnapshotId, decision_batches};
 use tokio::sync::{mpsc, oneshot};
 
 use super::active::Active;
@@ -222,10 +222,7 @@ impl QuorumLoop {
             let done = self.log.log.lock().carry_out(std::mem::take(&mut effects), wall_ms);
             let outcomes = match done {
                 Ok(outcomes) => outcomes,
-                Err(error) => {
-                    tracing::error!("the metadata log cannot be written: {error}");
-                    return self.fail(Unavailable::Disk(error.to_string()));
-                }
+                Err(error) => return self.fail_on(error),
             };
             for outcome in outcomes {
                 if let Outcome::Report(input) = outcome {
@@ -263,7 +260,6 @@ impl QuorumLoop {
                 tracing::info!("following controller {leader} in epoch {epoch}");
             }
             Outcome::Fault(fault) => {
-                tracing::error!("the metadata quorum contradicts itself: {fault}");
                 self.fail(Unavailable::Disk(fault.to_string()));
             }
             // The quorum itself knows it, and `advance` asks.
@@ -302,8 +298,8 @@ impl QuorumLoop {
         let (broker, links) = (Arc::clone(&self.broker), Rc::clone(&self.links));
         tokio::task::spawn_local(async move {
             let known = links.borrow().get(&to).cloned();
-            let usable = known
-                .filter(|link| link.is_open() && link.leads_to(&address.host, address.port));
+            let usable =
+                known.filter(|link| link.is_open() && link.leads_to(&address.host, address.port));
             let link = match usable {
                 Some(link) => Ok(link),
                 None => {
@@ -552,7 +548,9 @@ impl QuorumLoop {
         let Some(active) = &self.active else { return };
         let known = active.image().brokers.get(&id);
         if known.is_some_and(|broker| broker.epoch == epoch && !broker.fenced) {
-            tracing::warn!("broker {id} cannot be reached any more; its partitions get other leaders");
+            tracing::warn!(
+                "broker {id} cannot be reached any more; its partitions get other leaders"
+            );
             self.decide_alone(|controller, sessions, _| controller.fence_broker(sessions, id));
             self.decide_alone(|controller, _, _| controller.elect_unclean_where_allowed());
         }
@@ -572,6 +570,16 @@ impl QuorumLoop {
             now_ms: self.now_ms(),
             addresses,
         }
+    }
+
+    /// The log failed. Its directory says so to the operator, better.
+    fn fail_on(&mut self, error: CarryOutError) {
+        let text = error.to_string();
+        match error.into_storage() {
+            Ok(error) => self.directory.fail(&error),
+            Err(text) => tracing::error!("the metadata log cannot be used: {text}"),
+        }
+        self.fail(Unavailable::Disk(text));
     }
 
     /// The node cannot go on: it may have promised what it does not have.

@@ -18,7 +18,12 @@ pub(super) enum Event {
     /// Another node asks, or a tool.
     Ask { request: Request, answer: oneshot::Sender<Asked> },
     /// Another node answers.
-    Answered { from: BrokerId, correlation: Correlation, response: Response, nodes: Vec<(BrokerId, HostPort)> },
+    Answered {
+        from: BrokerId,
+        correlation: Correlation,
+        response: Response,
+        nodes: Vec<(BrokerId, HostPort)>,
+    },
     /// Another node cannot be asked, or does not answer.
     Failed { to: BrokerId, correlation: Correlation },
     /// Where a node said that it is.
@@ -89,7 +94,8 @@ pub(super) type Answer = Box<dyn FnOnce(Result<Offset, Unavailable>) + Send>;
 
 /// Something for the controller to decide, and whom to tell if it cannot.
 pub(super) struct Command {
-    pub(super) decide: Box<dyn FnOnce(Option<&mut Deciding<'_>>) -> Option<(Vec<MetadataRecord>, Answer)> + Send>,
+    pub(super) decide:
+        Box<dyn FnOnce(Option<&mut Deciding<'_>>) -> Option<(Vec<MetadataRecord>, Answer)> + Send>,
 }
 
 /// A decision that holds.

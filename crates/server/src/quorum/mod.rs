@@ -12,7 +12,5 @@ mod shared_log;
 pub(crate) mod wire;
 
 pub(crate) use driver::{QuorumLoop, QuorumParts};
-pub(crate) use handle::{
-    Asked, ControllerHandle, Description, QuorumHandle, Unavailable,
-};
+pub(crate) use handle::{Asked, ControllerHandle, Description, QuorumHandle, Unavailable};
 pub(crate) use shared_log::SharedMetadataLog;

@@ -25,6 +25,7 @@ pub(crate) struct OpenedDirectory {
     pub(super) clean_epoch: Option<BrokerEpoch>,
     pub(super) recovery_points: BTreeMap<TopicPartition, Offset>,
     pub(super) log_starts: BTreeMap<TopicPartition, Offset>,
+    pub(super) high_watermarks: BTreeMap<TopicPartition, Offset>,
     pub(super) cleaner_offsets: BTreeMap<TopicPartition, Offset>,
 }
 
@@ -61,6 +62,7 @@ pub(super) fn open(
         let checkpoint = |which| storage.checkpoint(which).map_err(|error| unusable(&path, &error));
         let recovery_points = checkpoint(Checkpoint::RecoveryPoint)?;
         let log_starts = checkpoint(Checkpoint::LogStart)?;
+        let high_watermarks = checkpoint(Checkpoint::HighWatermark)?;
         let cleaner_offsets = checkpoint(Checkpoint::Cleaner)?;
         let on_offline = stop_when_all_are_offline(config, stop, &live, &path);
         let directory = DataDirectory::start(&world.disk, storage, id, on_offline)
@@ -70,6 +72,7 @@ pub(super) fn open(
             clean_epoch,
             recovery_points,
             log_starts,
+            high_watermarks,
             cleaner_offsets,
         });
     }

@@ -197,8 +197,10 @@ fn host_one(
     }
     let is_whole = report.missing.is_none() && report.quarantined.is_empty();
     let settings = Arc::clone(settings);
+    let high_watermark = one.high_watermarks.get(name).copied().unwrap_or(Offset::ZERO);
+    let opened = metadata_publisher::OpenedLog { log, high_watermark };
     let partition =
-        metadata_publisher::host(broker, &one.directory, topic, name.partition, log, settings);
+        metadata_publisher::host(broker, &one.directory, topic, name.partition, opened, settings);
     broker.partitions.insert(partition);
     Ok(Some(if is_whole { LastShutdown::Clean } else { LastShutdown::Unclean }))
 }

@@ -63,7 +63,9 @@ impl Lifecycle {
         let longest_ms = broker.config.number("broker.session.timeout.ms");
         let longest = Duration::from_millis(u64::try_from(longest_ms).unwrap_or(0));
         if timeout(longest, over.wait_for(|over| *over)).await.is_err() {
-            tracing::warn!("the controller did not take over the partitions of this broker in time");
+            tracing::warn!(
+                "the controller did not take over the partitions of this broker in time"
+            );
         }
     }
 
@@ -91,7 +93,9 @@ pub(crate) async fn begin(
     };
     if last == LastShutdown::Unclean && previous.is_some() {
         // It said that it had everything, and has not: it must begin again as one that lost some.
-        tracing::error!("what was closed clean is not whole; this broker begins anew without its ISRs");
+        tracing::error!(
+            "what was closed clean is not whole; this broker begins anew without its ISRs"
+        );
         registration.incarnation_id = incarnation(broker);
         registration.previous_broker_epoch = -1;
         register(broker, &mut registration).await?;
@@ -145,7 +149,9 @@ pub(crate) async fn run(broker: Arc<Broker>) {
         match answer {
             Ok(answer) if answer.error_code == 0 => {
                 if answer.is_fenced && !is_fenced && now == Wish::Serve {
-                    tracing::warn!("this broker is fenced: the controller did not hear from it in time");
+                    tracing::warn!(
+                        "this broker is fenced: the controller did not hear from it in time"
+                    );
                 } else if is_fenced && !answer.is_fenced {
                     tracing::info!("this broker is unfenced");
                 }

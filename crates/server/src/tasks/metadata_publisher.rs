@@ -11,7 +11,7 @@ use kalda_storage::{Log, StorageError};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::broker::Broker;
-use crate::config::topic_settings::TopicSettings;
+use crate::config::topic_settings::{BrokerWide, TopicSettings};
 use crate::coordinators;
 use crate::directory::DataDirectory;
 use crate::hosted::{HostedPartition, Hosting};
@@ -107,6 +107,9 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes, end: Offs
     }
     apply_settings(broker, image, changes);
     broker.publish(image.clone(), end);
+    if changes.brokers_changed {
+        broker.isr_changes.on_brokers_changed();
+    }
     // Until then they are there to say that they are gone; without them it would look like a failed
     // disk.
     let mut deleted = Vec::new();
@@ -140,8 +143,11 @@ fn apply_settings(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
 
 /// The settings of a topic under `image`.
 pub(crate) fn settings(broker: &Broker, image: &Image, topic: &str) -> Arc<TopicSettings> {
-    let expiration_ms = broker.config.number("producer.id.expiration.ms");
-    TopicSettings::resolve(image, broker.config_sources(image), topic, expiration_ms)
+    let wide = BrokerWide {
+        producer_id_expiration_ms: broker.config.number("producer.id.expiration.ms"),
+        lag_time_max_ms: broker.config.number("replica.lag.time.max.ms"),
+    };
+    TopicSettings::resolve(image, broker.config_sources(image), topic, wide)
 }
 
 pub(crate) fn apply_partition(
@@ -152,7 +158,8 @@ pub(crate) fn apply_partition(
 ) {
     let registration = &topic.partitions[&index];
     if let Some(hosted) = broker.partitions.find(topic.id, index) {
-        hosted.on_metadata(registration);
+        hosted.on_metadata(registration, broker.clock.monotonic_ms());
+        broker.fetchers.on_partitions_changed(broker, &[hosted]);
         return;
     }
     if !registration.replicas.contains(&broker.node) {
@@ -186,7 +193,14 @@ fn make(
     let path = directory.storage.partition_dir(&partition);
     let now_ms = broker.clock.wall_ms();
     let log = Log::create(&broker.disk, &path, Arc::clone(&settings.log), Some(topic.id), now_ms)?;
-    Ok(host(broker, directory, topic, index, log, Arc::clone(settings)))
+    let opened = OpenedLog { log, high_watermark: Offset::ZERO };
+    Ok(host(broker, directory, topic, index, opened, Arc::clone(settings)))
+}
+
+/// A log that is open, and below where its last life knew it to be committed.
+pub(crate) struct OpenedLog {
+    pub(crate) log: Log,
+    pub(crate) high_watermark: Offset,
 }
 
 /// Puts a log that is open to service.
@@ -195,7 +209,7 @@ pub(crate) fn host(
     directory: &Arc<DataDirectory>,
     topic: &TopicImage,
     index: i32,
-    log: Log,
+    opened: OpenedLog,
     settings: Arc<TopicSettings>,
 ) -> Arc<HostedPartition> {
     let hosting = Hosting {
@@ -204,11 +218,15 @@ pub(crate) fn host(
         topic_id: topic.id,
         directory: Arc::clone(directory),
         local: broker.node,
-        log,
+        log: opened.log,
+        high_watermark: opened.high_watermark,
         settings,
+        isr_changes: Arc::clone(&broker.isr_changes),
+        now_ms: broker.clock.monotonic_ms(),
     };
     let hosted = HostedPartition::new(hosting, &topic.partitions[&index]);
     directory.add(&hosted);
+    broker.fetchers.on_partitions_changed(broker, &[Arc::clone(&hosted)]);
     hosted
 }
 

@@ -8,6 +8,7 @@ use kalda_protocol::messages as api;
 use kalda_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 
 use crate::client::{Client, batch, fetch_request, new_topic, produce_request};
+use crate::cluster_probes;
 use crate::group_probes;
 use crate::rig::Rig;
 use crate::transaction_probes;
@@ -71,6 +72,10 @@ fn probe(client: &mut Client, key: ApiKey, version: i16, subject: &Subject) {
         return;
     }
     if let Some(codes) = transaction_probes::probe(client, key, version, &groups) {
+        check(&codes, key, version, subject);
+        return;
+    }
+    if let Some(codes) = cluster_probes::probe(client, key, version, &groups) {
         check(&codes, key, version, subject);
         return;
     }

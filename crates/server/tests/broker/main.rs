@@ -5,6 +5,7 @@
 #![allow(clippy::disallowed_methods, reason = "a test may look at the real clock")]
 
 mod client;
+mod cluster_probes;
 mod rig;
 
 mod compacting;

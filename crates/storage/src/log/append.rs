@@ -142,6 +142,31 @@ impl Log {
         Ok(Offset(self.log_end))
     }
 
+    /// [`Log::append_as_follower`] of what was fetched from the leader of `epoch`: batches from the first one of a
+    /// later epoch on are left out, since that leader cannot have written them (KAFKA-18723).
+    ///
+    /// # Errors
+    /// As [`Log::append_as_follower`].
+    pub fn append_fetched(
+        &mut self,
+        bytes: &[u8],
+        epoch: LeaderEpoch,
+        now_ms: i64,
+    ) -> Result<Offset, AppendError> {
+        let mut len = 0;
+        let mut is_later = false;
+        for batch in BatchIter::new(bytes) {
+            // What is not whole is judged where it is appended.
+            let Ok(view) = batch else { break };
+            is_later = view.header().leader_epoch > epoch;
+            if is_later {
+                break;
+            }
+            len += view.size();
+        }
+        self.append_as_follower(if is_later { &bytes[..len] } else { bytes }, now_ms)
+    }
+
     /// Starts a new segment if the active one has grown too old for `segment.ms`.
     ///
     /// # Errors

@@ -218,6 +218,12 @@ impl Log {
         Offset(self.unsynced.flushed)
     }
 
+    /// Whether all of it is on disk: records, leader epochs, and what was cut.
+    #[must_use]
+    pub fn is_flushed(&self) -> bool {
+        self.unsynced.is_clean(self.log_end)
+    }
+
     /// Makes everything durable, here and now: for callers without a [`crate::Flusher`].
     ///
     /// # Errors

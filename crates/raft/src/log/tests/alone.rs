@@ -32,7 +32,11 @@ pub(super) fn opening<'a>(disk: &'a Arc<dyn Disk>, log_dir: &'a Path) -> Opening
         clean_shutdown: false,
         recovery_point: Offset::ZERO,
         now_ms: 1000,
-        static_voters: VoterSet::new([Voter { key, endpoints: Vec::new(), kraft_versions: (0, 1) }]),
+        static_voters: VoterSet::new([Voter {
+            key,
+            endpoints: Vec::new(),
+            kraft_versions: (0, 1),
+        }]),
     }
 }
 

@@ -4,6 +4,7 @@
 //! topic that follow each other share its entry, as the request had them.
 
 use bytes::{BufMut as _, BytesMut};
+use kalda_model::BrokerId;
 use kalda_protocol::messages::fetch::FetchResponse;
 use kalda_protocol::{EncodeError, ErrorCode, Message as _, wire};
 
@@ -101,7 +102,7 @@ impl Writer {
             }
         }
         if self.version >= 11 {
-            self.out.put_i32(-1); // preferred_read_replica
+            self.out.put_i32(records.preferred_read_replica.unwrap_or(BrokerId::NONE).0);
         }
         self.records(fetched);
         self.partition_tags(fetched);

@@ -12,7 +12,7 @@ mod session;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use kalda_model::Uuid;
+use kalda_model::{BrokerEpoch, BrokerId, Uuid};
 use kalda_protocol::ErrorCode;
 use kalda_protocol::Message as _;
 use kalda_protocol::messages::fetch::FetchRequest;
@@ -21,9 +21,17 @@ pub(crate) use session::FetchSessions;
 
 use crate::connection::Answer;
 use crate::dispatch::{Refusal, RequestContext};
-use crate::hosted::{FetchedRecords, Isolation, ParkedFetch, Watch};
+use crate::hosted::{FetchedRecords, Isolation, ParkedFetch, Watch, Who};
 use plan::{Outcome, Read};
 use session::{Opening, SessionHandle};
+
+/// First version whose consumers may be served by followers (KIP-392).
+const FOLLOWERS: i16 = 11;
+/// First version in which a replica says under which registration it asks.
+const REPLICA_STATE: i16 = 15;
+/// How long a replica that waits for records may not know of a new high watermark. At any rate of produces above its
+/// inverse it comes along with the next records; below, one empty answer more is nothing.
+const HIGH_WATERMARK_DELAY: std::time::Duration = std::time::Duration::from_millis(10);
 
 /// A topic as the request names it: by name up to v12, by id from v13 on.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -40,6 +48,8 @@ pub(crate) struct Wanted {
     pub(crate) current_leader_epoch: i32,
     pub(crate) fetch_offset: i64,
     pub(crate) last_fetched_epoch: i32,
+    /// Where a replica's own log starts; -1 for others.
+    pub(crate) log_start_offset: i64,
     pub(crate) max_bytes: usize,
     /// What its session is told through, if there is a session.
     pub(crate) watch: Option<Arc<Watch>>,
@@ -62,7 +72,13 @@ pub(crate) async fn serve(
 ) -> Result<Answer, Refusal> {
     let request = FetchRequest::decode(&mut body, cx.version)?;
     let now_ms = cx.broker.clock.monotonic_ms();
-    let isolation = Isolation::from_wire(request.isolation_level);
+    let (who, isolation) = match replica(&request, cx.version) {
+        Some((id, epoch)) => (Who::Replica { id, epoch }, Isolation::LogEnd),
+        None => {
+            let rack = (cx.version >= FOLLOWERS).then_some(request.rack_id.as_str());
+            (Who::Consumer { rack }, Isolation::from_wire(request.isolation_level))
+        }
+    };
     let (mut session, mut wanted) =
         match cx.broker.fetch_sessions.open(&request, cx.version, now_ms) {
             Opening::Refused(error) => return Ok(encode::refusal(cx.version, error, out)?),
@@ -76,9 +92,10 @@ pub(crate) async fn serve(
         // More than it may be given is not waited for.
         min_bytes: usize::try_from(request.min_bytes).unwrap_or(0).min(max_bytes),
         isolation,
+        who,
     };
     let wait_ms = u64::try_from(request.max_wait_ms).unwrap_or(0);
-    let deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(wait_ms);
+    let mut deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(wait_ms);
     let fetched = loop {
         let Outcome { fetched, is_ready, missing_bytes } = read.once(&wanted);
         // A session without anything new waits for it; without partitions there is nothing to wait for.
@@ -97,8 +114,8 @@ pub(crate) async fn serve(
             // Whatever ends the wait, the next round reads what is there.
             tokio::select! {
                 () = parked.woken() => {}
+                () = hurried(&parked, &mut deadline) => {}
                 () = cx.broker.stopping() => {}
-                _ = tokio::time::sleep_until(deadline) => {}
             }
         }
         drop(waiting);
@@ -107,8 +124,28 @@ pub(crate) async fn serve(
             break read.once(&wanted).fetched;
         }
     };
-    let answered = session.answer(fetched, isolation, now_ms);
+    let answered = session.answer(fetched, now_ms);
     Ok(encode::response(cx.version, session.id(), &answered, out)?)
+}
+
+/// Ends at the deadline; which comes nearer when the high watermark moves under a replica that waits.
+async fn hurried(parked: &ParkedFetch, deadline: &mut tokio::time::Instant) {
+    tokio::select! {
+        () = tokio::time::sleep_until(*deadline) => return,
+        () = parked.hurried() => {}
+    }
+    *deadline = (*deadline).min(tokio::time::Instant::now() + HIGH_WATERMARK_DELAY);
+    tokio::time::sleep_until(*deadline).await;
+}
+
+/// The replica that asks, and under which registration; `None` for a consumer.
+fn replica(request: &FetchRequest, version: i16) -> Option<(BrokerId, BrokerEpoch)> {
+    let (id, epoch) = if version >= REPLICA_STATE {
+        (request.replica_state.replica_id, request.replica_state.replica_epoch)
+    } else {
+        (request.replica_id, -1)
+    };
+    (id >= 0).then_some((BrokerId(id), BrokerEpoch(epoch)))
 }
 
 /// A fetch that waits, until dropped: at its session, which its partitions tell, or at each of its partitions.

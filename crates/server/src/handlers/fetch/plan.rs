@@ -7,7 +7,9 @@ use kalda_protocol::ErrorCode;
 
 use super::{Fetched, TopicRef, Wanted};
 use crate::broker::Broker;
-use crate::hosted::{FetchedRecords, HostedPartition, Isolation, ParkedFetch, ReadLimits};
+use crate::hosted::{
+    FetchedRecords, HostedPartition, Isolation, ParkedFetch, ReadLimits, Reading, Who,
+};
 
 /// The bounds of one fetch.
 pub(super) struct Read<'a> {
@@ -15,6 +17,7 @@ pub(super) struct Read<'a> {
     pub(super) max_bytes: usize,
     pub(super) min_bytes: usize,
     pub(super) isolation: Isolation,
+    pub(super) who: Who<'a>,
 }
 
 /// What one look found.
@@ -31,6 +34,13 @@ impl Read<'_> {
     /// client always gets on (KIP-74).
     pub(super) fn once(&self, wanted: &[Wanted]) -> Outcome {
         let image = self.broker.image();
+        let reading = Reading {
+            who: self.who,
+            isolation: self.isolation,
+            image: &image,
+            now_ms: self.broker.clock.monotonic_ms(),
+            is_rack_aware: self.broker.is_rack_aware,
+        };
         let mut left = self.max_bytes;
         let mut found_bytes = 0;
         let mut is_ready = false;
@@ -40,12 +50,13 @@ impl Read<'_> {
                 max_bytes: want.max_bytes.min(left),
                 at_least_one_batch: found_bytes == 0,
             };
-            let one = self.read_one(&image, want, limits);
+            let one = self.read_one(&reading, want, limits);
             let len = one.records.len();
             found_bytes += len;
             left = left.saturating_sub(len);
             is_ready |= one.error != ErrorCode::None
                 || one.records.diverging.is_some()
+                || one.records.preferred_read_replica.is_some()
                 || one.records.is_on_older_segment;
             fetched.push(one);
         }
@@ -53,14 +64,15 @@ impl Read<'_> {
         Outcome { fetched, is_ready, missing_bytes: self.min_bytes.saturating_sub(found_bytes) }
     }
 
-    fn read_one(&self, image: &Image, want: &Wanted, limits: ReadLimits) -> Fetched {
-        let read = find(self.broker, image, &want.topic, want.partition).and_then(|partition| {
-            // Before the read: what happens after it is told.
-            if let Some(watch) = &want.watch {
-                partition.tell(watch);
-            }
-            partition.read(want, self.isolation, limits)
-        });
+    fn read_one(&self, reading: &Reading<'_>, want: &Wanted, limits: ReadLimits) -> Fetched {
+        let read =
+            find(self.broker, reading.image, &want.topic, want.partition).and_then(|partition| {
+                // Before the read: what happens after it is told.
+                if let Some(watch) = &want.watch {
+                    partition.tell(watch);
+                }
+                partition.read(want, reading, limits)
+            });
         let (error, records) = match read {
             Ok(records) => (ErrorCode::None, records),
             Err(error) => (error, FetchedRecords::default()),

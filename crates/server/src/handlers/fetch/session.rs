@@ -13,8 +13,8 @@ use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::fetch::{FetchPartition, FetchRequest};
 use parking_lot::Mutex;
 
-use super::{Fetched, TopicRef, Wanted};
-use crate::hosted::{FetchSignals, Isolation, Watch};
+use super::{Fetched, TopicRef, Wanted, replica};
+use crate::hosted::{FetchSignals, Watch};
 
 /// A session younger than this is not evicted for another
 /// (`min.incremental.fetch.session.eviction.ms`).
@@ -50,12 +50,19 @@ impl Drop for Remembered {
     }
 }
 
+/// What stays the same for a session's life.
+#[derive(Clone, Copy, Debug)]
+struct Kind {
+    /// Whether its topics are named by id; a client that changes its mind must start over.
+    by_topic_id: bool,
+    is_of_replica: bool,
+}
+
 #[derive(Debug)]
 struct Session {
     /// The epoch that the next request must carry.
     next_epoch: i32,
-    /// Whether its topics are named by id; a client that changes its mind must start over.
-    by_topic_id: bool,
+    kind: Kind,
     partitions: IndexMap<Key, Remembered>,
     /// Where the next answer begins, so that every partition gets its turn.
     first: usize,
@@ -110,7 +117,8 @@ impl FetchSessions {
             let mut wanted = named();
             let is_asked = request.session_epoch == INITIAL && version >= 7;
             let by_topic_id = version >= TOPIC_IDS;
-            let made = if is_asked { self.make(&mut wanted, by_topic_id, now_ms) } else { None };
+            let kind = Kind { by_topic_id, is_of_replica: replica(request, version).is_some() };
+            let made = if is_asked { self.make(&mut wanted, kind, now_ms) } else { None };
             let (id, session) = made.map_or((0, None), |(id, session)| (id, Some(session)));
             let signals = session.as_ref().map(|session| Arc::clone(&session.lock().signals));
             // All of them are looked at now.
@@ -126,7 +134,7 @@ impl FetchSessions {
         if held.next_epoch != request.session_epoch {
             return Opening::Refused(ErrorCode::InvalidFetchSessionEpoch);
         }
-        if held.by_topic_id != (version >= TOPIC_IDS) {
+        if held.kind.by_topic_id != (version >= TOPIC_IDS) {
             return Opening::Refused(ErrorCode::FetchSessionTopicIdError);
         }
         held.next_epoch = held.next_epoch.checked_add(1).unwrap_or(1);
@@ -158,7 +166,7 @@ impl FetchSessions {
     fn make(
         &self,
         wanted: &mut [Wanted],
-        by_topic_id: bool,
+        kind: Kind,
         now_ms: i64,
     ) -> Option<(i32, Arc<Mutex<Session>>)> {
         if wanted.is_empty() {
@@ -166,19 +174,28 @@ impl FetchSessions {
         }
         let mut by_id = self.by_id.lock();
         if by_id.len() >= self.slots {
-            let oldest = by_id.iter().map(|(id, session)| (session.lock().used_ms, *id)).min();
-            match oldest {
-                Some((used_ms, id)) if now_ms - used_ms >= EVICTION_MS_MIN => by_id.remove(&id),
+            let used = |(id, session): (&i32, &Arc<Mutex<Session>>)| {
+                let session = session.lock();
+                (session.kind.is_of_replica, session.used_ms, *id)
+            };
+            // A replica's session matters more than that of any consumer.
+            match by_id.iter().map(used).min() {
+                Some((is_of_replica, used_ms, id))
+                    if now_ms - used_ms >= EVICTION_MS_MIN
+                        || kind.is_of_replica && !is_of_replica =>
+                {
+                    by_id.remove(&id)
+                }
                 _ => return None,
             };
         }
         let mut session = Session {
             next_epoch: 1,
-            by_topic_id,
+            kind,
             partitions: IndexMap::new(),
             first: 0,
             used_ms: now_ms,
-            signals: Arc::default(),
+            signals: FetchSignals::new(kind.is_of_replica),
         };
         for want in wanted {
             let key = (want.topic.clone(), want.partition);
@@ -252,12 +269,7 @@ impl SessionHandle {
     }
 
     /// Notes what the client is told, and leaves out what it knows already.
-    pub(super) fn answer(
-        &mut self,
-        fetched: Vec<Fetched>,
-        isolation: Isolation,
-        now_ms: i64,
-    ) -> Vec<Fetched> {
+    pub(super) fn answer(&mut self, fetched: Vec<Fetched>, now_ms: i64) -> Vec<Fetched> {
         let Some(session) = &self.session else { return fetched };
         self.looked_at.clear();
         let mut session = session.lock();
@@ -272,17 +284,18 @@ impl SessionHandle {
             };
             let found = session.partitions.get_full_mut(&(one.topic.clone(), one.partition));
             let Some((index, _, known)) = found else { continue };
-            let has_records = one.records.len() > 0 || one.records.diverging.is_some();
+            let has_records = one.records.len() > 0
+                || one.records.diverging.is_some()
+                || one.records.preferred_read_replica.is_some();
             if has_records {
                 last_with_records = Some(index);
             }
             let is_news = has_records || telling.had_error || known.told.as_ref() != Some(&telling);
-            let upper = match isolation {
-                Isolation::ReadUncommitted => one.records.high_watermark,
-                Isolation::ReadCommitted => one.records.last_stable_offset,
-            };
             // The client may come back without having used what it got, or for what did not fit.
-            if has_records || telling.had_error || known.wanted.fetch_offset < upper.0 {
+            if has_records
+                || telling.had_error
+                || known.wanted.fetch_offset < one.records.readable_end.0
+            {
                 known.watch.mark();
             }
             known.told = Some(telling);
@@ -317,6 +330,7 @@ fn want(topic: &TopicRef, partition: &FetchPartition) -> Wanted {
         current_leader_epoch: partition.current_leader_epoch,
         fetch_offset: partition.fetch_offset,
         last_fetched_epoch: partition.last_fetched_epoch,
+        log_start_offset: partition.log_start_offset,
         max_bytes: usize::try_from(partition.partition_max_bytes).unwrap_or(0),
         watch: None,
     }
@@ -356,6 +370,7 @@ mod tests {
     fn fetched(partition: i32, high_watermark: i64) -> Fetched {
         let mut records = FetchedRecords::default();
         records.high_watermark = kalda_model::Offset(high_watermark);
+        records.readable_end = records.high_watermark;
         Fetched { topic: TopicRef::Name("t".into()), partition, error: ErrorCode::None, records }
     }
 
@@ -366,14 +381,10 @@ mod tests {
         assert_eq!(wanted, [0, 1]);
         let id = session.id();
         assert!(id > 0);
-        assert_eq!(
-            session.answer(vec![fetched(0, 5), fetched(1, 5)], Isolation::ReadUncommitted, 0).len(),
-            2
-        );
+        assert_eq!(session.answer(vec![fetched(0, 5), fetched(1, 5)], 0).len(), 2);
         let (mut session, wanted) = opened(sessions.open(&request(id, 1, &[]), 12, 0));
         assert_eq!(wanted, [0, 1]);
-        let answered =
-            session.answer(vec![fetched(0, 5), fetched(1, 6)], Isolation::ReadUncommitted, 0);
+        let answered = session.answer(vec![fetched(0, 5), fetched(1, 6)], 0);
         assert_eq!(answered.iter().map(|one| one.partition).collect::<Vec<_>>(), [1]);
         let mut forget = request(id, 2, &[2]);
         forget.forgotten_topics_data = vec![kalda_protocol::messages::fetch::ForgottenTopic {
@@ -392,17 +403,17 @@ mod tests {
         let id = session.id();
         // Nothing is unread but in partition 2.
         let first = vec![fetched(0, 0), fetched(1, 0), fetched(2, 3)];
-        assert_eq!(session.answer(first, Isolation::ReadUncommitted, 0).len(), 3);
+        assert_eq!(session.answer(first, 0).len(), 3);
         let (mut session, wanted) = opened(sessions.open(&request(id, 1, &[]), 12, 0));
         assert_eq!(wanted, [2]);
-        session.answer(vec![fetched(2, 0)], Isolation::ReadUncommitted, 0);
+        session.answer(vec![fetched(2, 0)], 0);
         let (session, wanted) = opened(sessions.open(&request(id, 2, &[1]), 12, 0));
         assert_eq!(wanted, [1]);
         // Its client is gone before it was answered.
         drop(session);
         let (mut session, wanted) = opened(sessions.open(&request(id, 3, &[]), 12, 0));
         assert_eq!(wanted, [1]);
-        session.answer(vec![fetched(1, 0)], Isolation::ReadUncommitted, 0);
+        session.answer(vec![fetched(1, 0)], 0);
         let (session, wanted) = opened(sessions.open(&request(id, 4, &[]), 12, 0));
         assert!(wanted.is_empty());
         assert!(!session.is_empty());

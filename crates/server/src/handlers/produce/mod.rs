@@ -118,6 +118,7 @@ impl Wait {
             // The records may be written all the same; a retry of an idempotent producer is safe.
             _ => {
                 if tokio::time::timeout(self.timeout, done).await.is_err() {
+                    self.pending.give_up();
                     for (_, answer) in &self.answers {
                         answer.fail(&mut self.encoded, ErrorCode::RequestTimedOut);
                     }

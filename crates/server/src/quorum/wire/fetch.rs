@@ -19,11 +19,8 @@ use crate::quorum::Asked;
 /// What a replica wants; none if it is not the metadata that it wants.
 pub(crate) fn fetch_request(request: &FetchRequest, version: i16) -> Option<Request> {
     let [topic] = &request.topics[..] else { return None };
-    let is_named = if version >= 13 {
-        topic.topic_id == Uuid::METADATA_TOPIC
-    } else {
-        topic.topic == TOPIC
-    };
+    let is_named =
+        if version >= 13 { topic.topic_id == Uuid::METADATA_TOPIC } else { topic.topic == TOPIC };
     let [partition] = &topic.partitions[..] else { return None };
     if !is_named || partition.partition != 0 {
         return None;

@@ -5,5 +5,5 @@ mod fetch;
 mod questions;
 
 pub(crate) use answers::{check_cluster, code};
-pub(crate) use questions::ask;
 pub(crate) use fetch::{fetch_request, fetch_response, snapshot_request, snapshot_response};
+pub(crate) use questions::ask;

@@ -133,11 +133,7 @@ pub(crate) async fn ask(
             };
             let answer = link.call(&request).await?;
             let leader = &answer.current_leader;
-            plain(
-                answer.error_code,
-                Some((0, leader.leader_id, leader.leader_epoch)),
-                Vec::new(),
-            )
+            plain(answer.error_code, Some((0, leader.leader_id, leader.leader_epoch)), Vec::new())
         }
     }
 }
@@ -158,10 +154,8 @@ async fn ask_vote(
         last_offset: vote.last.offset.0,
         pre_vote: vote.pre_vote,
     };
-    let topic = vote::RequestTopicData {
-        topic_name: TOPIC.to_owned(),
-        partitions: vec![partition],
-    };
+    let topic =
+        vote::RequestTopicData { topic_name: TOPIC.to_owned(), partitions: vec![partition] };
     let request = vote::VoteRequest { cluster_id, voter_id: to.0, topics: vec![topic] };
     let answer = link.call(&request).await?;
     let part = answer.topics.first().and_then(|topic| topic.partitions.first());
