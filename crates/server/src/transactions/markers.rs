@@ -60,6 +60,7 @@ pub(crate) async fn write_markers(
     let wait_ms = u64::try_from(broker.config.number("request.timeout.ms")).unwrap_or(0);
     let done = tokio::time::timeout(Duration::from_millis(wait_ms), pending.done()).await;
     if done.is_err() {
+        pending.give_up();
         // Which of them still wait is not known; to be written twice harms none.
         let unsure = written.iter_mut().flatten().filter(|(.., error)| *error == ErrorCode::None);
         unsure.for_each(|(.., error)| *error = ErrorCode::RequestTimedOut);

@@ -140,7 +140,7 @@ pub(super) async fn begun(rig: &Rig) -> Producer {
 #[test]
 fn an_open_transaction_goes_on_at_the_next_coordinator() {
     let rig = Rig::start(&[]);
-    rig.run(async {
+    run(async {
         let producer = begun(&rig).await;
         rig.move_to::<TransactionShard>(NOBODY).await;
         assert_eq!(state(&rig).await, Err(ErrorCode::NotCoordinator));
@@ -160,7 +160,7 @@ fn an_open_transaction_goes_on_at_the_next_coordinator() {
 #[test]
 fn a_decided_end_reaches_a_partition_that_had_no_leader() {
     let rig = Rig::start(&[]);
-    rig.run(async {
+    run(async {
         let producer = begun(&rig).await;
         rig.elect("t", NOBODY).await;
         assert_eq!(end(&rig, producer, true).await, ErrorCode::None);
@@ -184,7 +184,7 @@ fn a_decided_end_reaches_a_partition_that_had_no_leader() {
 #[test]
 fn a_marker_of_an_older_coordinator_is_refused() {
     let rig = Rig::start(&[]);
-    rig.run(async {
+    run(async {
         let producer = begun(&rig).await;
         rig.move_away_and_back::<TransactionShard>().await;
         assert_eq!(end(&rig, producer, false).await, ErrorCode::None);
@@ -212,7 +212,7 @@ fn a_marker_of_an_older_coordinator_is_refused() {
 #[test]
 fn an_end_that_is_committed_late_is_carried_out() {
     let rig = Rig::start(&[("request.timeout.ms", "1500")]);
-    rig.run(async {
+    run(async {
         let producer = begun(&rig).await;
         let us = rig.broker.node.0;
         // In sync with a broker that does not answer: nothing is committed.
@@ -235,7 +235,7 @@ fn an_end_that_is_committed_late_is_carried_out() {
 #[test]
 fn too_few_replicas_of_the_log_refuse_every_step() {
     let rig = Rig::start(&[]);
-    rig.run(async {
+    run(async {
         let producer = begun(&rig).await;
         let us = rig.broker.node.0;
         set_min_isr(&rig, STATE_TOPIC, "2").await;

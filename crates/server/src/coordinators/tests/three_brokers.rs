@@ -1,0 +1,61 @@
+//! Three brokers: the coordinator dies, and the next one has all of it.
+
+use kalda_coordinator::{GroupShard, TransactionShard};
+
+use super::groups::{commit, committed, describe, heartbeat, join, sync};
+use super::transactions::{STATE_TOPIC, end, init, produce, stable_and_end, state, until};
+use super::*;
+use crate::groups::OFFSETS_TOPIC;
+
+/// What each broker but the one that dies knows.
+async fn until_known(brokers: &[&Rig], topic: &str, is_known: impl Fn(BrokerId) -> bool) {
+    for rig in brokers {
+        let leader = || rig.broker.image().topics.by_name(topic).unwrap().partitions[&0].leader;
+        rig.broker.groups.metadata_until(|| is_known(leader())).await;
+    }
+}
+
+#[test]
+fn the_next_coordinator_has_all_that_was_acknowledged() {
+    let mut brokers = Rig::start_cluster::<3>(&[
+        ("broker.session.timeout.ms", "2000"),
+        ("broker.heartbeat.interval.ms", "200"),
+        ("group.initial.rebalance.delay.ms", "0"),
+    ]);
+    let (joined, group, producer) = run(async {
+        // All are led by the third, and followed by the second.
+        for topic in [OFFSETS_TOPIC, STATE_TOPIC] {
+            brokers[0].make_topic_on(topic, &[3, 2, 1]).await;
+            brokers[2].know(topic).await;
+        }
+        brokers[0].make_topic_on("t", &[1]).await;
+        brokers[2].know("t").await;
+        let old = &brokers[2];
+        let joined = join(old, "").await.unwrap();
+        assert_eq!((joined.error_code, sync(old, &joined).await), (0, ErrorCode::None));
+        let group = describe(old).await;
+        let producer = init(old).await.unwrap();
+        produce(&brokers[0], producer, "t").await;
+        assert_eq!(state(old).await.as_deref(), Ok("Ongoing"));
+        (joined, group, producer)
+    });
+    brokers[2].end();
+    run(async {
+        let [first, second, _] = &brokers;
+        for topic in [OFFSETS_TOPIC, STATE_TOPIC] {
+            until_known(&[first, second], topic, |leader| leader == BrokerId(2)).await;
+        }
+        second.live::<GroupShard>().loaded().await;
+        second.live::<TransactionShard>().loaded().await;
+        let found = first.broker.groups.leader_of(&first.broker, "g");
+        assert_eq!(found, Ok(BrokerId(2)));
+        assert_eq!(committed(first).await, Err(ErrorCode::NotCoordinator));
+        assert_eq!(describe(second).await, group);
+        assert_eq!(heartbeat(second, &joined).await, ErrorCode::None);
+        assert_eq!(commit(second, 5).await, ErrorCode::UnknownMemberId);
+        assert_eq!(state(second).await.as_deref(), Ok("Ongoing"));
+        assert_eq!(end(second, producer, true).await, ErrorCode::None);
+        until(second, "CompleteCommit").await;
+        assert_eq!(stable_and_end(first, "t"), (2, 2));
+    });
+}
