@@ -157,20 +157,27 @@ pub(crate) fn apply_partition(
     settings: &Arc<TopicSettings>,
 ) {
     let registration = &topic.partitions[&index];
-    if let Some(hosted) = broker.partitions.find(topic.id, index) {
-        hosted.on_metadata(registration, broker.clock.monotonic_ms());
-        broker.fetchers.on_partitions_changed(broker, &[hosted]);
-        return;
-    }
-    if !registration.replicas.contains(&broker.node) {
-        return;
+    let is_replica = registration.replicas.contains(&broker.node);
+    match broker.partitions.find(topic.id, index) {
+        Some(hosted) if is_replica => {
+            hosted.on_metadata(registration, broker.clock.monotonic_ms());
+            broker.fetchers.on_partitions_changed(broker, &[hosted]);
+            return;
+        }
+        Some(hosted) => {
+            broker.partitions.remove(topic.id, index);
+            return delete_partition(broker, &hosted, ErrorCode::NotLeaderOrFollower);
+        }
+        None if !is_replica => return,
+        None => {}
     }
     let Some(directory) = emptiest(&broker.directories) else { return };
     match make(broker, directory, topic, index, settings) {
         Ok(hosted) => {
             // Its directory is to be durable, and its files closed, before somebody needs it.
             hosted.queue_flush();
-            broker.partitions.insert(hosted);
+            broker.partitions.insert(Arc::clone(&hosted));
+            broker.fetchers.on_partitions_changed(broker, &[hosted]);
         }
         Err(error) => directory.fail(&error),
     }
@@ -230,22 +237,28 @@ pub(crate) fn host(
     hosted
 }
 
-/// Takes a topic out of service. Its directories are renamed at once, so that the name is free, and
-/// removed by the housekeeping once readers had their time.
+/// Takes a topic out of service.
 fn delete_topic(broker: &Arc<Broker>, topic: &TopicImage) {
     for partition in broker.partitions.of_topic(topic.id) {
-        partition.retire(ErrorCode::UnknownTopicOrPartition);
-        partition.on_deleted();
-        let unique = kalda_model::Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng));
-        let name = TopicPartition::new(Arc::clone(&topic.name), partition.index);
-        let directory = partition.directory();
-        directory.remove(&partition);
-        match directory.storage.rename_for_delete(&name, unique) {
-            Ok(path) => {
-                let delay_ms = partition.file_delete_delay_ms();
-                directory.add_deleted(path, broker.clock.wall_ms().saturating_add(delay_ms));
-            }
-            Err(error) => directory.fail(&error),
+        delete_partition(broker, &partition, ErrorCode::UnknownTopicOrPartition);
+    }
+}
+
+/// Takes a partition out of service; everybody is answered `error`. Its directory is renamed at once,
+/// so that the name is free, and removed by the housekeeping once readers had their time.
+fn delete_partition(broker: &Arc<Broker>, partition: &Arc<HostedPartition>, error: ErrorCode) {
+    partition.retire(error);
+    broker.fetchers.on_partitions_changed(broker, std::slice::from_ref(partition));
+    partition.on_deleted();
+    let unique = kalda_model::Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng));
+    let name = TopicPartition::new(Arc::clone(&partition.topic), partition.index);
+    let directory = partition.directory();
+    directory.remove(partition);
+    match directory.storage.rename_for_delete(&name, unique) {
+        Ok(path) => {
+            let delay_ms = partition.file_delete_delay_ms();
+            directory.add_deleted(path, broker.clock.wall_ms().saturating_add(delay_ms));
         }
+        Err(error) => directory.fail(&error),
     }
 }
