@@ -59,3 +59,31 @@ fn the_next_coordinator_has_all_that_was_acknowledged() {
         assert_eq!(stable_and_end(first, "t"), (2, 2));
     });
 }
+
+/// Whoever is asked first has the topic made, with as many replicas as there are brokers for it.
+#[test]
+fn coordinators_topics_are_made_on_all_three() {
+    let brokers = Rig::start_cluster::<3>(&[]);
+    run(async {
+        let [first, second, third] = &brokers;
+        for rig in [first, second, third] {
+            let registered = || rig.broker.image().brokers.len() == 3;
+            rig.broker.groups.metadata_until(registered).await;
+        }
+        let found = second.broker.groups.coordinator_of(&second.broker, "g").await.unwrap();
+        first.know(OFFSETS_TOPIC).await;
+        let image = first.broker.image();
+        let topic = image.topics.by_name(OFFSETS_TOPIC).unwrap();
+        assert_eq!((topic.partitions.len(), topic.partitions[&0].replicas.len()), (1, 3));
+        assert_eq!(topic.partitions[&0].leader, found);
+        let resource = ConfigResource::topic(OFFSETS_TOPIC);
+        assert_eq!(image.configs.value(&resource, "min.insync.replicas"), Some("2"));
+        assert_eq!(third.broker.groups.coordinator_of(&third.broker, "g").await, Ok(found));
+        let leader = brokers.iter().find(|rig| rig.broker.node == found).unwrap();
+        first.make_topic("t").await;
+        leader.know("t").await;
+        assert_eq!(committed(leader).await, Ok(-1));
+        assert_eq!(commit(leader, 5).await, ErrorCode::None);
+        assert_eq!(committed(leader).await, Ok(5));
+    });
+}
