@@ -3,7 +3,9 @@
 use kalda_coordinator::{GroupShard, TransactionShard};
 
 use super::groups::{commit, committed, describe, heartbeat, join, sync};
-use super::transactions::{STATE_TOPIC, end, init, produce, stable_and_end, state, until};
+use super::transactions::{
+    STATE_TOPIC, end, init, produce, stable_and_end, state, try_produce, until,
+};
 use super::*;
 use crate::groups::OFFSETS_TOPIC;
 
@@ -85,5 +87,110 @@ fn coordinators_topics_are_made_on_all_three() {
         assert_eq!(committed(leader).await, Ok(-1));
         assert_eq!(commit(leader, 5).await, ErrorCode::None);
         assert_eq!(committed(leader).await, Ok(5));
+    });
+}
+
+/// How often the coordinators move while they are asked.
+const MOVES: usize = 40;
+
+/// Lets another replica that is in sync lead the first partition of a topic.
+async fn move_on(brokers: &[Rig; 3], topic: &str) {
+    let image = brokers[0].broker.image();
+    let partition = &image.topics.by_name(topic).unwrap().partitions[&0];
+    let others = partition.isr.iter().filter(|id| **id != partition.leader);
+    if let Some(next) = others.max_by_key(|id| (id.0 + 3 - partition.leader.0) % 3) {
+        brokers[0].elect(topic, next.0).await;
+    }
+}
+
+/// Asks the brokers in turn until one coordinates and says yes; the ways of a client.
+async fn insist(brokers: &[Rig; 3], ask: impl AsyncFn(&Rig) -> ErrorCode) {
+    loop {
+        for rig in brokers {
+            match ask(rig).await {
+                ErrorCode::None => return,
+                ErrorCode::NotCoordinator
+                | ErrorCode::CoordinatorLoadInProgress
+                | ErrorCode::CoordinatorNotAvailable
+                | ErrorCode::ConcurrentTransactions
+                | ErrorCode::NetworkException => {}
+                error => panic!("{error:?}"),
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+#[test]
+fn nothing_is_lost_however_often_they_move() {
+    let brokers = Rig::start_cluster::<3>(&[]);
+    run(async {
+        for topic in [OFFSETS_TOPIC, STATE_TOPIC] {
+            brokers[0].make_topic_on(topic, &[1, 2, 3]).await;
+        }
+        brokers[0].make_topic("t").await;
+        for rig in &brokers {
+            rig.know("t").await;
+        }
+        let is_over = std::cell::Cell::new(false);
+        let moving = async {
+            for _ in 0..MOVES {
+                for topic in [OFFSETS_TOPIC, STATE_TOPIC] {
+                    move_on(&brokers, topic).await;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+            is_over.set(true);
+        };
+        let committing = async {
+            let mut acknowledged = -1;
+            while !is_over.get() {
+                insist(&brokers, async |rig| commit(rig, acknowledged + 1).await).await;
+                acknowledged += 1;
+                let read = std::cell::Cell::new(-1);
+                insist(&brokers, async |rig| {
+                    committed(rig).await.map_or_else(
+                        |error| error,
+                        |offset| {
+                            read.set(offset);
+                            ErrorCode::None
+                        },
+                    )
+                })
+                .await;
+                assert_eq!(read.get(), acknowledged, "what was acknowledged is what is read");
+            }
+            acknowledged
+        };
+        let transacting = async {
+            let mut ended = 0;
+            while !is_over.get() {
+                // Each takes the id over anew, and so fences what was before.
+                let producer = std::cell::Cell::new(None);
+                insist(&brokers, async |rig| match init(rig).await {
+                    Ok(made) => {
+                        producer.set(Some(made));
+                        ErrorCode::None
+                    }
+                    Err(error) => error,
+                })
+                .await;
+                let producer = producer.get().unwrap();
+                insist(&brokers, async |_| try_produce(&brokers[0], producer, "t").await).await;
+                insist(&brokers, async |rig| end(rig, producer, true).await).await;
+                ended += 1;
+            }
+            ended
+        };
+        let ((), commits, ended) = tokio::join!(moving, committing, transacting);
+        assert!(commits > 10 && ended > 10, "{commits} commits, {ended} transactions");
+        let is_complete = async |rig: &Rig| match state(rig).await.as_deref() {
+            Ok("CompleteCommit") => ErrorCode::None,
+            Ok(_) => ErrorCode::ConcurrentTransactions,
+            Err(error) => *error,
+        };
+        insist(&brokers, is_complete).await;
+        // A record and a marker of each, and nothing that hangs.
+        assert_eq!(stable_and_end(&brokers[0], "t"), (2 * ended, 2 * ended));
     });
 }

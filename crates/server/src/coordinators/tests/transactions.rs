@@ -69,9 +69,17 @@ pub(super) async fn add(rig: &Rig, producer: Producer, topic: &str) -> ErrorCode
 
 /// Writes a record in the producer's transaction.
 pub(super) async fn produce(rig: &Rig, producer: Producer, topic: &str) {
+    assert_eq!(try_produce(rig, producer, topic).await, ErrorCode::None);
+}
+
+/// The same, or why the coordinator does not let it in.
+pub(super) async fn try_produce(rig: &Rig, producer: Producer, topic: &str) -> ErrorCode {
     let hosted = rig.hosted(topic);
     let guard = hosted.begin_verification(producer.id, producer.epoch, true).unwrap();
-    assert_eq!(add(rig, producer, topic).await, ErrorCode::None);
+    let added = add(rig, producer, topic).await;
+    if added != ErrorCode::None {
+        return added;
+    }
     let options = BatchOptions { producer, is_transactional: true, ..BatchOptions::default() };
     let mut builder = BatchBuilder::new(options);
     builder.append(1, None, Some(b"x"), &[]);
@@ -87,6 +95,7 @@ pub(super) async fn produce(rig: &Rig, producer: Producer, topic: &str) {
     let batch = ValidBatch::own(builder.build().unwrap()).unwrap();
     hosted.append_valid(batch, &appending).unwrap();
     waits.into_pending().unwrap().done().await;
+    ErrorCode::None
 }
 
 pub(super) async fn end(rig: &Rig, producer: Producer, committed: bool) -> ErrorCode {
