@@ -9,14 +9,21 @@ mod link;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use kalda_client::HostPort;
 use kalda_model::BrokerId;
 use kalda_protocol::Request;
+use tokio::net::TcpStream;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::broker::Broker;
 pub(crate) use channel::{Active, ActiveController, Attempt, ControllerChannel};
 pub(crate) use link::Link;
+
+/// How long a machine may take to say that nobody listens.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Why another node did not answer.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -71,5 +78,15 @@ impl Peers {
         let link = Link::open(broker, &endpoint.host, endpoint.port).await?;
         *known = Some(link.clone());
         Ok(link)
+    }
+}
+
+/// Whether nobody listens at `address`: the machine says so, rather than nothing. A node that cannot
+/// be reached at all may live behind a broken network.
+pub(crate) async fn is_gone(address: &HostPort) -> bool {
+    let connected = TcpStream::connect((address.host.as_str(), address.port));
+    match timeout(PROBE_TIMEOUT, connected).await {
+        Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        Ok(Ok(_)) | Err(_) => false,
     }
 }

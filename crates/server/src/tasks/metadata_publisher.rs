@@ -93,12 +93,20 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes, end: Offs
         }
     }
     let mut made = 0;
+    let mut left = Vec::new();
     for (id, change) in &changes.topics {
         let TopicChange::Changed(indexes) = change else { continue };
         let Some(topic) = image.topics.by_id(*id) else { continue };
         let settings = settings(broker, image, &topic.name);
         for index in indexes {
             apply_partition(broker, topic, *index, &settings);
+            if !topic.partitions[index].replicas.contains(&broker.node)
+                && let Some(hosted) = broker.partitions.find(*id, *index)
+            {
+                // A reassignment took it away from here.
+                delete_partition(broker, &hosted, ErrorCode::NotLeaderOrFollower);
+                left.push((*id, *index));
+            }
             made += 1;
             if made % PARTITIONS_PER_TURN == 0 {
                 tokio::task::yield_now().await;
@@ -112,6 +120,9 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes, end: Offs
     }
     // Until then they are there to say that they are gone; without them it would look like a failed
     // disk.
+    for (id, index) in left {
+        broker.partitions.remove(id, index);
+    }
     let mut deleted = Vec::new();
     for (id, change) in &changes.topics {
         if let TopicChange::Removed(topic) = change {
