@@ -26,8 +26,8 @@ use crate::tasks::broker_lifecycle::Lifecycle;
 use crate::tasks::cleaner::Cleaner;
 use crate::tasks::metadata_publisher::Publication;
 use crate::tasks::{
-    alter_partition, assign_directories, broker_lifecycle, housekeeping, metadata_publisher,
-    replica_fetcher,
+    alter_partition, assign_directories, broker_lifecycle, controller_registration, housekeeping,
+    metadata_publisher, replica_fetcher,
 };
 use crate::transactions;
 
@@ -266,6 +266,10 @@ async fn run_first(broker: Arc<Broker>, first: First, shards: Vec<ShardHandle>, 
     let publish = metadata_publisher::run(Arc::clone(&broker), published);
     spawn_essential(&broker, "the metadata publisher", publish);
     tokio::task::spawn_local(stop::on_signal(Arc::clone(&broker)));
+    if broker.config.roles.controller {
+        let register = controller_registration::run(Arc::clone(&broker));
+        spawn_essential(&broker, "the controller's registration", register);
+    }
     if broker.config.roles.broker {
         let copy = replica_fetcher::run(Arc::clone(&broker));
         spawn_essential(&broker, "the replica fetchers", copy);
