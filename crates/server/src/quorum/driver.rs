@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use kalda_client::HostPort;
 use kalda_controller::{BrokerSessions, Controller, Decision, bootstrap_records};
-use kalda_metadata::{Changes, MetadataLoader};
+use kalda_metadata::{Changes, Image, MetadataLoader};
 use kalda_model::{BrokerId, LeaderEpoch, Offset};
 use kalda_protocol::stored::metadata::{AbortTransactionRecord, MetadataRecord, NoOpRecord};
 use kalda_raft::quorum::{
@@ -166,6 +166,13 @@ impl QuorumLoop {
             Event::Describe(answer) => {
                 let _gone = answer.send(self.describe());
             }
+            Event::Gone(node) => self.tell(Input::Gone(node)),
+            Event::BrokerDisconnected { broker, epoch } => {
+                if let Some(active) = &mut self.active {
+                    active.sessions.on_connection_lost(broker, epoch);
+                    probe(&self.broker, active.image(), broker);
+                }
+            }
             Event::BrokerLost { broker, epoch } => self.on_broker_lost(broker, epoch),
             Event::Resign(answer) => {
                 self.resigning.push(answer);
@@ -296,6 +303,7 @@ impl QuorumLoop {
             return handle.send(Event::Failed { to, correlation });
         };
         let (broker, links) = (Arc::clone(&self.broker), Rc::clone(&self.links));
+        let is_fetch = matches!(request, Request::Fetch(_) | Request::FetchSnapshot(_));
         tokio::task::spawn_local(async move {
             let known = links.borrow().get(&to).cloned();
             let usable =
@@ -318,6 +326,9 @@ impl QuorumLoop {
                 Ok((response, nodes)) => Event::Answered { from: to, correlation, response, nodes },
                 Err(error) => {
                     tracing::debug!(%error, "controller {to} at {address} did not answer");
+                    if is_fetch && peer::is_gone(&address).await {
+                        handle.send(Event::Gone(to));
+                    }
                     Event::Failed { to, correlation }
                 }
             });
@@ -418,6 +429,11 @@ impl QuorumLoop {
         let is_new = self.active.as_ref().is_some_and(|it| it.image().features.is_empty());
         if is_new {
             self.append(bootstrap_records(), None);
+        }
+        // Perhaps the leader before was a broker too, and ended with it.
+        if let Some(active) = &self.active {
+            let image = active.image();
+            image.brokers.keys().for_each(|id| probe(&self.broker, image, *id));
         }
     }
 
@@ -590,6 +606,21 @@ impl QuorumLoop {
         }
         self.broker.stop.ask(Some(why.to_string()));
     }
+}
+
+/// Looks whether a broker still accepts connections, and tells the loop if it does not. A broker that
+/// lives and is fenced all the same comes back with its next heartbeat.
+fn probe(broker: &Arc<Broker>, image: &Image, id: BrokerId) {
+    let known = image.brokers.get(&id).filter(|known| !known.fenced && id != broker.node);
+    let Some(known) = known else { return };
+    let Some(endpoint) = broker.inter_broker_endpoint(known) else { return };
+    let address = HostPort { host: endpoint.host.clone(), port: endpoint.port };
+    let (handle, epoch) = (broker.quorum.clone(), known.epoch);
+    tokio::task::spawn_local(async move {
+        if peer::is_gone(&address).await {
+            handle.broker_lost(id, epoch);
+        }
+    });
 }
 
 fn settings(broker: &Broker) -> QuorumSettings {

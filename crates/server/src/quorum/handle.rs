@@ -36,7 +36,11 @@ pub(super) enum Event {
     Decide(Command),
     /// Somebody wants to know how the replicas are.
     Describe(oneshot::Sender<Description>),
-    /// The connection of a broker broke, and it cannot be reached any more.
+    /// Another node of the quorum refuses connections.
+    Gone(BrokerId),
+    /// The connection of a broker broke.
+    BrokerDisconnected { broker: BrokerId, epoch: BrokerEpoch },
+    /// A broker refuses connections.
     BrokerLost { broker: BrokerId, epoch: BrokerEpoch },
     /// This node is about to end: another one is to lead.
     Resign(oneshot::Sender<()>),
@@ -147,7 +151,12 @@ impl QuorumHandle {
         self.send(Event::Address { node, address });
     }
 
-    /// A broker is gone: its connection broke and it cannot be reached.
+    /// The connection through which a broker spoke to the controller here broke.
+    pub(crate) fn broker_disconnected(&self, broker: BrokerId, epoch: BrokerEpoch) {
+        self.send(Event::BrokerDisconnected { broker, epoch });
+    }
+
+    /// A broker is gone: it refuses connections.
     pub(crate) fn broker_lost(&self, broker: BrokerId, epoch: BrokerEpoch) {
         self.send(Event::BrokerLost { broker, epoch });
     }

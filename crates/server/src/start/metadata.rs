@@ -201,7 +201,8 @@ fn host_one(
     let opened = metadata_publisher::OpenedLog { log, high_watermark };
     let partition =
         metadata_publisher::host(broker, &one.directory, topic, name.partition, opened, settings);
-    broker.partitions.insert(partition);
+    broker.partitions.insert(Arc::clone(&partition));
+    broker.fetchers.on_partitions_changed(broker, &[partition]);
     Ok(Some(if is_whole { LastShutdown::Clean } else { LastShutdown::Unclean }))
 }
 

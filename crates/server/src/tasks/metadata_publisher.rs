@@ -168,20 +168,27 @@ pub(crate) fn apply_partition(
     settings: &Arc<TopicSettings>,
 ) {
     let registration = &topic.partitions[&index];
-    if let Some(hosted) = broker.partitions.find(topic.id, index) {
-        hosted.on_metadata(registration, broker.clock.monotonic_ms());
-        broker.fetchers.on_partitions_changed(broker, &[hosted]);
-        return;
-    }
-    if !registration.replicas.contains(&broker.node) {
-        return;
+    let is_replica = registration.replicas.contains(&broker.node);
+    match broker.partitions.find(topic.id, index) {
+        Some(hosted) if is_replica => {
+            hosted.on_metadata(registration, broker.clock.monotonic_ms());
+            broker.fetchers.on_partitions_changed(broker, &[hosted]);
+            return;
+        }
+        Some(hosted) => {
+            broker.partitions.remove(topic.id, index);
+            return delete_partition(broker, &hosted, ErrorCode::NotLeaderOrFollower);
+        }
+        None if !is_replica => return,
+        None => {}
     }
     let Some(directory) = emptiest(&broker.directories) else { return };
     match make(broker, directory, topic, index, settings) {
         Ok(hosted) => {
             // Its directory is to be durable, and its files closed, before somebody needs it.
             hosted.queue_flush();
-            broker.partitions.insert(hosted);
+            broker.partitions.insert(Arc::clone(&hosted));
+            broker.fetchers.on_partitions_changed(broker, &[hosted]);
         }
         Err(error) => directory.fail(&error),
     }
@@ -248,12 +255,12 @@ fn delete_topic(broker: &Arc<Broker>, topic: &TopicImage) {
     }
 }
 
-/// Takes a partition out of service: whoever still asks for it is answered `error`. Its directory is renamed at once,
+/// Takes a partition out of service; everybody is answered `error`. Its directory is renamed at once,
 /// so that the name is free, and removed by the housekeeping once readers had their time.
 fn delete_partition(broker: &Arc<Broker>, partition: &Arc<HostedPartition>, error: ErrorCode) {
     partition.retire(error);
+    broker.fetchers.on_partitions_changed(broker, std::slice::from_ref(partition));
     partition.on_deleted();
-    broker.fetchers.on_partitions_changed(broker, &[Arc::clone(partition)]);
     let unique = kalda_model::Uuid::from_bytes(kalda_env::random_uuid_bytes(&*broker.rng));
     let name = TopicPartition::new(Arc::clone(&partition.topic), partition.index);
     let directory = partition.directory();

@@ -189,3 +189,26 @@ fn append_time_is_stamped_and_answered() {
     assert!(view.is_intact());
     assert!(view.records().all(|record| record.unwrap().timestamp == 777));
 }
+
+/// KAFKA-18723: a leader has nothing of a later epoch than its own; such batches are another's.
+#[test]
+fn kafka_18723_what_is_of_a_later_epoch_than_the_leaders_is_not_taken() {
+    let mut leader = Rig::new(LogConfig::default());
+    for (epoch, index) in [(3, 0), (3, 1), (5, 2)] {
+        let own = ValidBatch::own(batch(2, 30, index)).unwrap();
+        leader.log.append_as_leader(own, LeaderEpoch(epoch), 0).unwrap();
+    }
+    let bytes = read_all(&leader.log, 0);
+    let mut follower = Rig::new(LogConfig::default());
+    let append = |rig: &mut Rig, epoch| rig.log.append_fetched(&bytes, LeaderEpoch(epoch), 0);
+    assert_eq!(append(&mut follower, 2).unwrap(), Offset(0));
+    assert_eq!(append(&mut follower, 4).unwrap(), Offset(4));
+    assert_eq!(follower.log.latest_epoch(), Some(LeaderEpoch(3)));
+    let mut follower = Rig::new(LogConfig::default());
+    assert_eq!(append(&mut follower, 5).unwrap(), Offset(6));
+    assert!(!follower.log.is_flushed());
+    follower.log.flush().unwrap();
+    assert!(follower.log.is_flushed());
+    follower.log.truncate_to(Offset(4), 0).unwrap();
+    assert!(!follower.log.is_flushed(), "what was cut is to be on disk too");
+}
