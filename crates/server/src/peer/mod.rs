@@ -8,11 +8,8 @@ mod channel;
 mod link;
 
 use std::collections::HashMap;
-<<<<<<< HEAD
-use std::time::Duration;
-=======
 use std::sync::Arc;
->>>>>>> coordinators
+use std::time::Duration;
 
 use kalda_client::HostPort;
 use kalda_model::BrokerId;
