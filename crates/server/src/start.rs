@@ -1,5 +1,6 @@
 //! From settings to a serving broker, and back to a clean stop.
 
+mod cluster_id;
 mod directories;
 mod metadata;
 mod stop;

@@ -98,7 +98,8 @@ fn served(dispatch: &str) -> Result<Vec<(ApiKey, Listeners)>, String> {
             key_of(request).ok_or(format!("{DISPATCH}: {request:?} is no request of ours"))?;
         let listeners = Listeners::of_row(row);
         let is_twice = |(other, at): &(ApiKey, Listeners)| {
-            let is_apart = *at != listeners && *at != Listeners::Both && listeners != Listeners::Both;
+            let is_apart =
+                *at != listeners && *at != Listeners::Both && listeners != Listeners::Both;
             *other == key && !is_apart
         };
         if rows.iter().any(is_twice) {

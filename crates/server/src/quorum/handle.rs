@@ -38,6 +38,8 @@ pub(super) enum Event {
     Describe(oneshot::Sender<Description>),
     /// Another node of the quorum refuses connections.
     Gone(BrokerId),
+    /// A node says that it is of another cluster.
+    Foreign(HostPort),
     /// The connection of a broker broke.
     BrokerDisconnected { broker: BrokerId, epoch: BrokerEpoch },
     /// A broker refuses connections.
