@@ -24,6 +24,7 @@ mod logging;
 mod metadata_quorum;
 mod options;
 mod output;
+mod reassign_partitions;
 mod start;
 mod stop;
 mod storage;

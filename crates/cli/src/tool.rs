@@ -4,7 +4,7 @@ use crate::failure::{Failure, Outcome};
 use crate::{
     broker_api_versions, cluster, configs, console_consumer, console_producer, consumer_groups,
     delete_records, dump_log, features, get_offsets, groups, leader_election, links, log_dirs,
-    metadata_quorum, stop, storage, topics, transactions,
+    metadata_quorum, reassign_partitions, stop, storage, topics, transactions,
 };
 
 /// How a tool was called.
@@ -37,6 +37,7 @@ pub(crate) enum Tool {
     MetadataQuorum,
     Features,
     LeaderElection,
+    ReassignPartitions,
     BrokerApiVersions,
     Storage,
     Links,
@@ -98,6 +99,12 @@ const TOOLS: &[(Tool, &str, &[&str], &str)] = &[
         "Elect leaders of partitions",
     ),
     (
+        Tool::ReassignPartitions,
+        "reassign-partitions",
+        &["kafka-reassign-partitions"],
+        "Move partitions between brokers and directories",
+    ),
+    (
         Tool::BrokerApiVersions,
         "broker-api-versions",
         &["kafka-broker-api-versions"],
@@ -141,6 +148,7 @@ impl Tool {
             "MetadataQuorumCommand" => Self::MetadataQuorum,
             "FeatureCommand" => Self::Features,
             "LeaderElectionCommand" => Self::LeaderElection,
+            "ReassignPartitionsCommand" => Self::ReassignPartitions,
             "StorageTool" => Self::Storage,
             "BrokerApiVersionsCommand" => Self::BrokerApiVersions,
             _ => return None,
@@ -177,6 +185,7 @@ impl Tool {
             Self::MetadataQuorum => metadata_quorum::run(call),
             Self::Features => features::run(call),
             Self::LeaderElection => leader_election::run(call),
+            Self::ReassignPartitions => reassign_partitions::run(call),
             Self::BrokerApiVersions => broker_api_versions::run(call),
             Self::Storage => storage::run(call),
             Self::Links => links::run(call),

@@ -77,7 +77,10 @@ fn admin(parsed: &Parsed) -> Outcome<Admin> {
 
 fn describe(parsed: &Parsed) -> Outcome {
     let refuse = |message: &str| Err(Failure::usage(message));
+    let format = Format::of(parsed)?;
     match (parsed.has("status"), parsed.has("replication")) {
+        // As JSON there is but one answer.
+        _ if format == Format::Json => {}
         (true, true) => {
             return refuse(
                 "Only one of --status or --replication should be specified with describe sub-command",
@@ -95,7 +98,6 @@ fn describe(parsed: &Parsed) -> Outcome {
         }
         _ => {}
     }
-    let format = Format::of(parsed)?;
     let admin = admin(parsed)?;
     let (cluster, quorum) = block_on(async {
         let cluster = admin.endpoints(false).await?.cluster_id;

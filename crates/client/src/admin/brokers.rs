@@ -35,18 +35,22 @@ pub struct BrokerEndpoint {
 }
 
 impl Admin {
+    /// What DescribeCluster is asked for: those whom the client started from.
+    pub(super) fn endpoint_type(&self) -> i8 {
+        match self.cluster.config().bootstrap {
+            Bootstrap::Brokers => BROKERS,
+            Bootstrap::Controllers => CONTROLLERS,
+        }
+    }
+
     /// The brokers, or with `bootstrap.controllers` the controllers. Fenced brokers are told of
     /// only when asked for, by clusters that know the question (KIP-1073).
     ///
     /// # Errors
     /// Nobody answers in time, or the answering node is too old.
     pub async fn endpoints(&self, include_fenced_brokers: bool) -> Result<ClusterEndpoints> {
-        let endpoint_type = match self.cluster.config().bootstrap {
-            Bootstrap::Brokers => BROKERS,
-            Bootstrap::Controllers => CONTROLLERS,
-        };
         let request = DescribeClusterRequest {
-            endpoint_type,
+            endpoint_type: self.endpoint_type(),
             include_fenced_brokers,
             include_cluster_authorized_operations: false,
         };
