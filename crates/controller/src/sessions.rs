@@ -82,11 +82,15 @@ impl BrokerSessions {
         }
     }
 
-    /// Whether another process with this id must be assumed to live.
+    /// Whether another process with this id must be assumed to live: this controller heard it, and its
+    /// connection and its session hold.
     pub(crate) fn is_valid(&self, broker: BrokerId, now_ms: i64) -> bool {
         let session = self.by_broker.get(&broker);
         session.is_some_and(|session| {
-            session.is_connected && !session.has_ended && !self.is_over(session, now_ms)
+            session.is_heard
+                && session.is_connected
+                && !session.has_ended
+                && !self.is_over(session, now_ms)
         })
     }
 

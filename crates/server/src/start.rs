@@ -22,10 +22,12 @@ use crate::coordinators::run_timers;
 use crate::listener::{ConnectionLimits, bind};
 use crate::quorum::{QuorumHandle, QuorumLoop, QuorumParts, SharedMetadataLog};
 use crate::shard::{self, Shard, ShardHandle};
+use crate::tasks::broker_lifecycle::Lifecycle;
 use crate::tasks::cleaner::Cleaner;
 use crate::tasks::metadata_publisher::Publication;
 use crate::tasks::{
-    alter_partition, broker_lifecycle, housekeeping, metadata_publisher, replica_fetcher,
+    alter_partition, assign_directories, broker_lifecycle, housekeeping, metadata_publisher,
+    replica_fetcher,
 };
 use crate::transactions;
 
@@ -67,7 +69,8 @@ impl Server {
             sockets.push(socket);
         }
         let stop = Stop::default();
-        let opened = directories::open(&config, &world, &stop)?;
+        let lifecycle = Arc::<Lifecycle>::default();
+        let opened = directories::open(&config, &world, &stop, &lifecycle)?;
         let metadata = metadata::open(&config, &world, &opened)?;
         let (quorum, controller, events) = QuorumHandle::new();
         let metadata_log = SharedMetadataLog::new(metadata.log, quorum.clone());
@@ -85,6 +88,7 @@ impl Server {
                 _ => REQUEST_MEMORY_DEFAULT,
             },
             stop,
+            lifecycle,
             config,
         });
         let (publications, published) = mpsc::unbounded_channel();
@@ -265,6 +269,8 @@ async fn run_first(broker: Arc<Broker>, first: First, shards: Vec<ShardHandle>, 
     if broker.config.roles.broker {
         let copy = replica_fetcher::run(Arc::clone(&broker));
         spawn_essential(&broker, "the replica fetchers", copy);
+        let assign = assign_directories::run(Arc::clone(&broker));
+        spawn_essential(&broker, "the directory assignments", assign);
         let propose = alter_partition::run(Arc::clone(&broker));
         spawn_essential(&broker, "the ISR changes", propose);
     }

@@ -192,6 +192,13 @@ impl HostedPartition {
         }
     }
 
+    /// The topic's settings may have changed with its replicas.
+    pub(crate) fn on_settings_if_new(self: &Arc<Self>, settings: &Arc<TopicSettings>) {
+        if *self.settings.read() != *settings {
+            self.on_settings(Arc::clone(settings));
+        }
+    }
+
     /// The topic's settings changed.
     pub(crate) fn on_settings(self: &Arc<Self>, settings: Arc<TopicSettings>) {
         let mut state = self.state.lock();

@@ -8,6 +8,7 @@ mod channel;
 mod link;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use kalda_client::HostPort;
@@ -44,7 +45,8 @@ pub(crate) enum PeerError {
 /// that wait long.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
-    links: Mutex<HashMap<BrokerId, Link>>,
+    /// Each behind a lock of its own: one that does not answer keeps nobody from the others.
+    links: parking_lot::Mutex<HashMap<BrokerId, Arc<Mutex<Option<Link>>>>>,
 }
 
 impl Peers {
@@ -65,15 +67,16 @@ impl Peers {
         let endpoint = image.brokers.get(&to).and_then(|peer| broker.inter_broker_endpoint(peer));
         let endpoint = endpoint.ok_or(PeerError::Unknown(to))?;
         // Held while it opens: who comes meanwhile waits for the same connection.
-        let mut links = self.links.lock().await;
-        if let Some(link) = links.get(&to)
+        let slot = Arc::clone(self.links.lock().entry(to).or_default());
+        let mut known = slot.lock().await;
+        if let Some(link) = &*known
             && link.is_open()
             && link.leads_to(&endpoint.host, endpoint.port)
         {
             return Ok(link.clone());
         }
         let link = Link::open(broker, &endpoint.host, endpoint.port).await?;
-        links.insert(to, link.clone());
+        *known = Some(link.clone());
         Ok(link)
     }
 }

@@ -98,7 +98,10 @@ impl QuorumLoop {
             has_failed: false,
             broker,
         };
-        this.publish(Changes::default());
+        // What the snapshot says, of which nobody knows yet how old it is.
+        let image = this.loader.image().clone();
+        let old = Publication::Image { image, changes: Changes::default(), end: Offset::ZERO };
+        let _ended = this.publications.send(old);
         this.perform(effects);
         this.serve().await;
     }

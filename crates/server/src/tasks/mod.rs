@@ -1,6 +1,7 @@
 //! The loops that run beside the connections.
 
 pub(crate) mod alter_partition;
+pub(crate) mod assign_directories;
 pub(crate) mod broker_lifecycle;
 pub(crate) mod cleaner;
 pub(crate) mod directory_move;
