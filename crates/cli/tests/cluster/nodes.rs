@@ -81,7 +81,7 @@ impl Cluster {
             ("controller.quorum.voters", voters),
         ];
         let mut command = self.network.within(node);
-        command.arg(env!("CARGO_BIN_EXE_kalda")).arg("start").env("CLUSTER_ID", CLUSTER_ID);
+        command.arg(binary()).arg("start").env("CLUSTER_ID", CLUSTER_ID);
         for (key, value) in own {
             command.arg("--override").arg(format!("{key}={value}"));
         }
@@ -322,4 +322,9 @@ fn mount(options: &[&str], at: &Path) {
     let output = Command::new("mount").args(options).arg(at).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "this test needs a small file system: {said}");
+}
+
+/// The one that was built with this test, unless `KALDA_BINARY` names another.
+fn binary() -> std::ffi::OsString {
+    std::env::var_os("KALDA_BINARY").unwrap_or_else(|| env!("CARGO_BIN_EXE_kalda").into())
 }
