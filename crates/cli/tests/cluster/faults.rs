@@ -138,6 +138,8 @@ impl Fault {
                 cluster.start(SMALL);
             }
             Self::Wipe(target) => {
+                // Another one of the quorum may lack what only this one and one more have.
+                cluster.wait_until_whole().await;
                 let node = resolve(target, cluster, client).await;
                 cluster.kill(node);
                 cluster.wipe(node);
