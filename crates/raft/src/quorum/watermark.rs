@@ -100,7 +100,7 @@ impl Quorum {
         };
         let voters = self.log.voters();
         let keys = voters.iter().map(|voter| {
-            let fetching = leading.replicas.keys().find(|key| voter.is(key));
+            let fetching = leading.key_of(voter);
             *fetching.unwrap_or(&voter.key)
         });
         let observers = leading.replicas.keys().filter(|key| !voters.contains(key));
