@@ -18,4 +18,4 @@ def hostile_check(name, title, apache_differs):
         rig.call([sys.executable, "-B", ROOM / "hostile.py", rig.bootstrap.split(",")[0], "--case", name, *pid])
 
     known = ((0,), apache_differs) if apache_differs else None
-    return Check("hostile frames", title, work, apache_differs=known, alone=True, needs_peace="it talks to one node, whose end it would notice")
+    return Check("hostile frames", title, work, apache_differs=known, alone=True, needs_one_node="it talks to one node, which must lead what it writes to")

@@ -68,6 +68,8 @@ def left_out(check, broker):
         return "it reads one node's directory, and the records are where the leader is"
     if check.needs_restart and broker.nodes > 1:
         return "it starts and stops a broker of its own"
+    if check.needs_one_node and broker.nodes > 1:
+        return check.needs_one_node
     if check.needs_peace and broker.is_killed:
         return check.needs_peace
     if check.needs_directory and broker.log_dir is None:
