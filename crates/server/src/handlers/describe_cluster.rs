@@ -1,7 +1,6 @@
 //! DescribeCluster (key 60, v0–2, KIP-700): v1 adds the kind of endpoint asked for (KIP-919), v2
 //! fenced brokers (KIP-1073). Controllers tell of controllers, brokers of brokers.
 
-use kalda_model::BrokerId;
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::describe_cluster::{
     DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,

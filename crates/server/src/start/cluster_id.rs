@@ -1,11 +1,13 @@
 //! Which cluster a node with empty directories belongs to.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use kalda_client::config::ClientConfig;
 use kalda_client::{Connection, HostPort, Properties};
 use kalda_model::ClusterId;
 use kalda_protocol::messages::describe_cluster::{DescribeClusterRequest, DescribeClusterResponse};
+
+use tokio::time::Instant;
 
 use super::StartError;
 use crate::config::BrokerConfig;
