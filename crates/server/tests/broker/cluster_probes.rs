@@ -80,7 +80,6 @@ pub(crate) fn probe(
                 cluster_id: None,
                 voter_id: 9,
                 voter_directory_id: kalda_model::Uuid(77),
-                ..Default::default()
             };
             let code = client.call(version, &request).error_code;
             assert_eq!(code, 35, "UNSUPPORTED_VERSION: the voters are static");
@@ -95,7 +94,6 @@ fn elect(client: &mut Client, version: i16, on: &Groups<'_>) -> Vec<i16> {
     let named = TopicPartitions {
         topic: on.topic.into(),
         partitions: vec![on.partition],
-        ..Default::default()
     };
     let request = ElectLeadersRequest {
         election_type: 0,
@@ -116,12 +114,10 @@ fn reassign(client: &mut Client, version: i16, on: &Groups<'_>) -> Vec<i16> {
     let partition = ReassignablePartition {
         partition_index: on.partition,
         replicas: Some(vec![1]),
-        ..Default::default()
     };
     let topic = ReassignableTopic {
         name: on.topic.into(),
         partitions: vec![partition],
-        ..Default::default()
     };
     let request = AlterPartitionReassignmentsRequest {
         timeout_ms: 10_000,
