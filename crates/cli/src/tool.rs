@@ -111,7 +111,7 @@ const TOOLS: &[(Tool, &str, &[&str], &str)] = &[
         "Show what the brokers speak",
     ),
     (Tool::DumpLog, "dump-log", &["kafka-dump-log"], "Print the content of log segments"),
-    (Tool::Storage, "storage", &["kafka-storage"], "Make ids for clusters and directories"),
+    (Tool::Storage, "storage", &["kafka-storage"], "Format log directories, make ids"),
     (Tool::Links, "links", &[], "Make links named as Kafka's tools"),
     (Tool::RunClass, "run-class", &["kafka-run-class"], "Run a tool by the name of Kafka's class"),
     (

@@ -19,6 +19,7 @@ use crate::output::print_line;
 use crate::table::print_table;
 use crate::tool::Call;
 use controller_file::Controller;
+pub(crate) use controller_file::controller_endpoints;
 
 const TOOL: Commands = Commands {
     grammar: Grammar {
