@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::{
-    broker_api_versions, cluster, configs, console_consumer, console_producer, consumer_groups,
+    broker, broker_api_versions, cluster, configs, console_consumer, console_producer, consumer_groups,
     delete_records, dump_log, features, get_offsets, groups, leader_election, links, log_dirs,
     metadata_quorum, reassign_partitions, stop, storage, topics, transactions,
 };
@@ -38,6 +38,7 @@ pub(crate) enum Tool {
     Features,
     LeaderElection,
     ReassignPartitions,
+    Broker,
     BrokerApiVersions,
     Storage,
     Links,
@@ -104,6 +105,7 @@ const TOOLS: &[(Tool, &str, &[&str], &str)] = &[
         &["kafka-reassign-partitions"],
         "Move partitions between brokers and directories",
     ),
+    (Tool::Broker, "broker", &[], "Take leaders or everything away from a broker"),
     (
         Tool::BrokerApiVersions,
         "broker-api-versions",
@@ -186,6 +188,7 @@ impl Tool {
             Self::Features => features::run(call),
             Self::LeaderElection => leader_election::run(call),
             Self::ReassignPartitions => reassign_partitions::run(call),
+            Self::Broker => broker::run(call),
             Self::BrokerApiVersions => broker_api_versions::run(call),
             Self::Storage => storage::run(call),
             Self::Links => links::run(call),
