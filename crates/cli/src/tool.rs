@@ -2,9 +2,9 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::{
-    broker, broker_api_versions, cluster, configs, console_consumer, console_producer, consumer_groups,
-    delete_records, dump_log, features, get_offsets, groups, leader_election, links, log_dirs,
-    metadata_quorum, reassign_partitions, stop, storage, topics, transactions,
+    broker, broker_api_versions, cluster, configs, console_consumer, console_producer,
+    consumer_groups, delete_records, dump_log, features, get_offsets, groups, leader_election,
+    links, log_dirs, metadata_quorum, reassign_partitions, stop, storage, topics, transactions,
 };
 
 /// How a tool was called.

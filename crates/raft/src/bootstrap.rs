@@ -44,9 +44,9 @@ pub fn read_bootstrap(
     if !disk.exists(&path) {
         return Ok(None);
     }
-    let bytes = disk.read(&path).map_err(|source| {
-        OpenError::Storage(StorageError::Disk { path: path.clone(), source })
-    })?;
+    let bytes = disk
+        .read(&path)
+        .map_err(|source| OpenError::Storage(StorageError::Disk { path: path.clone(), source }))?;
     let content = snapshot::decode(&bytes.into(), &path);
     let content = content.map_err(|reason| OpenError::Unusable { path, reason })?;
     Ok(Some(content.records))

@@ -64,7 +64,9 @@ impl Work {
         }
         self.move_replicas(&targets).await?;
         self.admin.unregister_broker(id).await?;
-        Ok(print_line(&format!("Broker {id} has nothing left and is no longer registered; its process can be stopped."))?)
+        Ok(print_line(&format!(
+            "Broker {id} has nothing left and is no longer registered; its process can be stopped."
+        ))?)
     }
 
     async fn registered(&self) -> Outcome<Vec<BrokerEndpoint>> {
@@ -200,8 +202,7 @@ impl Work {
                 print_line(&format!("Broker {id}: waiting for {left} replicas"))?;
             }
             let moving = self.admin.reassignments().await?;
-            let leaving =
-                moving.values().filter(|moving| moving.removing.contains(&id.0)).count();
+            let leaving = moving.values().filter(|moving| moving.removing.contains(&id.0)).count();
             let at_rest: Vec<Placed> =
                 all.into_iter().filter(|it| !moving.contains_key(&it.partition)).collect();
             let orders = self.away(&at_rest, targets)?;

@@ -3,8 +3,8 @@
 
 mod controller_file;
 
-use kalda_client::{Admin, Properties};
 use kalda_client::admin::{QuorumDescription, QuorumReplica, VoterEndpoint};
+use kalda_client::{Admin, Properties};
 use kalda_env::{Clock as _, SystemClock};
 use kalda_model::{BrokerId, Uuid};
 use serde_json::{Value, json};

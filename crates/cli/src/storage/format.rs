@@ -30,7 +30,9 @@ pub(super) fn run(parsed: &Parsed, config: &BrokerConfig) -> Outcome {
     }
     let cluster_id = parsed.value("cluster-id")?.unwrap_or_default().trim();
     if cluster_id.is_empty() {
-        return Err(Failure::usage("--cluster-id: name one; `kalda storage random-uuid` makes one"));
+        return Err(Failure::usage(
+            "--cluster-id: name one; `kalda storage random-uuid` makes one",
+        ));
     }
     let voters = initial_voters(parsed, config)?;
     let has_fixed_voters = !config.quorum.voters.is_empty();
@@ -64,7 +66,9 @@ fn initial_voters(parsed: &Parsed, config: &BrokerConfig) -> Outcome<Option<Vote
     }
     let endpoint = controller_endpoints(config).into_iter().next();
     let endpoint = endpoint.ok_or_else(|| {
-        Failure::usage("No controller listeners found: name one in listeners and in controller.listener.names")
+        Failure::usage(
+            "No controller listeners found: name one in listeners and in controller.listener.names",
+        )
     })?;
     let key = ReplicaKey { id: config.node_id, directory: Some(random_uuid()) };
     let (listener, host, port) = (endpoint.listener, endpoint.host, endpoint.port);
@@ -83,15 +87,16 @@ impl Features {
         let named = parsed.value("release-version")?;
         let mut release = match named {
             None => Release::newest(),
-            Some(name) => Release::named(name).ok_or_else(|| {
-                Failure::usage(format!("Version {name} is not a valid version"))
-            })?,
+            Some(name) => Release::named(name)
+                .ok_or_else(|| Failure::usage(format!("Version {name} is not a valid version")))?,
         };
         let mut given = BTreeMap::new();
         for feature in parsed.values("feature") {
             let (name, level) = parse_level(feature).map_err(Failure::usage)?;
             if given.insert(name, level).is_some() {
-                return Err(Failure::usage(format!("Feature {name} was specified more than once.")));
+                return Err(Failure::usage(format!(
+                    "Feature {name} was specified more than once."
+                )));
             }
         }
         if let Some(level) = given.remove(METADATA_VERSION) {
@@ -118,7 +123,9 @@ impl Features {
                 )));
             };
             if !(*min..=*max).contains(&level) {
-                return Err(Failure::usage(format!("No feature:{name} with feature level {level}")));
+                return Err(Failure::usage(format!(
+                    "No feature:{name} with feature level {level}"
+                )));
             }
             levels.insert(name.to_owned(), level);
         }
@@ -245,10 +252,9 @@ impl Formatting<'_> {
 
 fn unusable(error: StorageError) -> Failure {
     Failure::Message(match error {
-        StorageError::Locked { path } => format!(
-            "{} is in use: stop the node that runs on it before formatting",
-            path.display()
-        ),
+        StorageError::Locked { path } => {
+            format!("{} is in use: stop the node that runs on it before formatting", path.display())
+        }
         error => error.to_string(),
     })
 }
@@ -279,7 +285,10 @@ mod tests {
         assert_eq!((newest[METADATA_VERSION], newest["transaction.version"]), (27, 2));
         assert!(!newest.contains_key(KRAFT_VERSION) && !newest.contains_key("share.version"));
         let old = features("--release-version 3.9 --feature group.version=1", false).unwrap();
-        assert_eq!(old, [(METADATA_VERSION.to_owned(), 21), ("group.version".to_owned(), 1)].into());
+        assert_eq!(
+            old,
+            [(METADATA_VERSION.to_owned(), 21), ("group.version".to_owned(), 1)].into()
+        );
     }
 
     #[test]

@@ -48,16 +48,16 @@ impl Report {
             return self.problems.push(format!("{shown} is not formatted."));
         }
         let text = std::fs::read_to_string(&path).map_err(|error| error.to_string());
-        let meta = text.and_then(|text| {
-            MetaProperties::parse(&text).map_err(|error| error.to_string())
-        });
+        let meta =
+            text.and_then(|text| MetaProperties::parse(&text).map_err(|error| error.to_string()));
         match (meta, &self.metadata) {
             (Err(error), _) => {
                 self.problems.push(format!("Error loading {}: {error}", path.display()));
             }
             (Ok(meta), None) => self.metadata = Some(meta),
             (Ok(meta), Some(first)) if meta.cluster_id != first.cluster_id => {
-                self.problems.push("Mismatched cluster IDs between storage directories.".to_owned());
+                self.problems
+                    .push("Mismatched cluster IDs between storage directories.".to_owned());
             }
             (Ok(meta), Some(first)) if meta.node_id != first.node_id => {
                 self.problems.push("Mismatched node IDs between storage directories.".to_owned());

@@ -22,12 +22,7 @@ const TOOL: Commands = Commands {
     grammar: Grammar {
         about: "usage: kafka-storage {info,format,version-mapping,feature-dependencies,random-uuid}\nA node alone and controllers named in controller.quorum.voters need no formatting: `kalda start` does it.",
         options: &[
-            (
-                "add-scram",
-                Arg::Text("credential"),
-                "",
-                Show::Old,
-            ),
+            ("add-scram", Arg::Text("credential"), "", Show::Old),
             ("cluster-id", Arg::Text("id"), "format: REQUIRED: The cluster's id.", Show::Yes),
             (
                 "config",
