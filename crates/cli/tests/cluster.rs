@@ -1,5 +1,7 @@
 //! The tools of the cluster, each against three nodes that are processes of their own.
 
+#![allow(clippy::disallowed_methods, reason = "a test starts processes")]
+
 use std::io::{BufRead as _, BufReader};
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
@@ -94,10 +96,12 @@ impl Cluster {
         let wanted = format!("node.id={id}");
         let pids = std::fs::read_dir("/proc").expect("proc").flatten();
         let is_it = |pid: &i32| {
-            let file = |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
+            let file =
+                |name: &str| std::fs::read(format!("/proc/{pid}/{name}")).unwrap_or_default();
             let status = String::from_utf8_lossy(&file("status")).into_owned();
             let is_child = status.lines().any(|line| line == format!("PPid:\t{parent}"));
-            is_child && file("cmdline").split(|byte| *byte == 0).any(|word| word == wanted.as_bytes())
+            is_child
+                && file("cmdline").split(|byte| *byte == 0).any(|word| word == wanted.as_bytes())
         };
         let mut pids = pids.filter_map(|it| it.file_name().to_str()?.parse().ok());
         let pid = pids.find(is_it).and_then(Pid::from_raw).expect("the node's process");
@@ -137,8 +141,13 @@ fn quorum_features_and_endpoints_are_told_by_brokers_and_controllers() {
     assert!(status.starts_with("ClusterId:              "), "{status}");
     assert_eq!(status.lines().count(), 8, "{status}");
     let controller = format!("localhost:{}", cluster.base + 3);
-    let table =
-        said(&["metadata-quorum", "--bootstrap-controller", &controller, "describe", "--replication"]);
+    let table = said(&[
+        "metadata-quorum",
+        "--bootstrap-controller",
+        &controller,
+        "describe",
+        "--replication",
+    ]);
     let statuses: Vec<&str> = table.lines().filter_map(|line| line.split('\t').nth(6)).collect();
     assert_eq!(statuses, ["Status  ", "Leader  ", "Follower", "Follower"], "{table}");
     let endpoints = said(&["cluster", "list-endpoints", "-C", &controller]);
@@ -185,10 +194,7 @@ fn partitions_are_moved_and_leaders_elected() {
 
     let one = ["--topic", "t", "--partition", "0", "--election-type", "preferred"];
     let elected = cluster.run("leader-election", &one);
-    assert_eq!(
-        elected,
-        "Successfully completed leader election (PREFERRED) for partitions t-0\n"
-    );
+    assert_eq!(elected, "Successfully completed leader election (PREFERRED) for partitions t-0\n");
     let again = cluster.run("leader-election", &one);
     assert_eq!(again, "Valid replica already elected for partitions t-0\n");
     cluster.stop();
