@@ -100,6 +100,9 @@ impl Quorum {
         };
         let voters = self.log.voters();
         let keys = voters.iter().map(|voter| {
+            if voter.is(&self.local) {
+                return self.local;
+            }
             let fetching = leading.key_of(voter);
             *fetching.unwrap_or(&voter.key)
         });

@@ -122,6 +122,10 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes, end: Offs
     broker.publish(image.clone(), end);
     if changes.brokers_changed {
         broker.isr_changes.on_brokers_changed();
+        // One that wants to end may, as soon as the controller knows that everybody has seen its leaders move.
+        if image.brokers.values().any(|one| one.in_controlled_shutdown && one.id != broker.node) {
+            broker.lifecycle.hurry();
+        }
     }
     // Until then they are there to say that they are gone; without them it would look like a failed
     // disk.
