@@ -1,5 +1,6 @@
 """Runs checks side by side and prints one line for each, in the order of the list."""
 import concurrent.futures
+import re
 import textwrap
 import threading
 import time
@@ -79,10 +80,27 @@ def left_out(check, broker):
     return None
 
 
+# A client that gives up when the node it talks to dies is started anew, as its user would; with a
+# topic of its own. What it read or wrote wrong is never forgiven.
+TRIES_WHILE_KILLED = 3
+GAVE_UP = re.compile(
+    r"connection refused|connection reset|broken pipe|closed connection|\bEOF\b|deadline exceeded|i/o timeout"
+    # Without a connection to the controller kafka-go 0.4.25 says this, or panics.
+    r"|Broker Not Available|interface {} is \*errors.errorString"
+    # A node that just came back, or that leads something new, may not know it yet.
+    r"|Unknown Topic Or Partition",
+    re.IGNORECASE,
+)
+
+
 def outcome(check, rig):
     """None if the check holds, else what to show below its line."""
-    try:
-        check.work(rig)
-    except (Failed, Unprepared, BrokerFailed) as problem:
-        return str(problem) or "no output"
-    return None
+    tries = TRIES_WHILE_KILLED if rig.broker.is_killed else 1
+    for left in reversed(range(tries)):
+        try:
+            check.work(rig)
+            return None
+        except (Failed, Unprepared, BrokerFailed) as problem:
+            if left == 0 or not GAVE_UP.search(str(problem)):
+                return str(problem) or "no output"
+            print(f"again  {check.line()}  ({str(problem).strip().splitlines()[-1][:120]})", flush=True)

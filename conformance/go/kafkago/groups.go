@@ -59,7 +59,7 @@ func produceTo(r run, partition int, first int64) error {
 }
 
 func writeToLeader(r run, partition int, batch []kafka.Message) error {
-	leader, err := kafka.DialLeader(r.context, "tcp", r.brokers()[0], r.topic, partition)
+	leader, err := r.dialLeaderOf(partition)
 	if err != nil {
 		return fmt.Errorf("dial leader of partition %d: %w", partition, err)
 	}

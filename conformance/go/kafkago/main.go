@@ -73,7 +73,7 @@ func fail(err error) {
 // that it is still on its way.
 func (r run) dialLeader() (*kafka.Conn, error) {
 	for {
-		conn, err := kafka.DialLeader(r.context, "tcp", r.brokers()[0], r.topic, 0)
+		conn, err := r.dialLeaderOf(0)
 		if err == nil {
 			return conn, nil
 		}
@@ -83,6 +83,17 @@ func (r run) dialLeader() (*kafka.Conn, error) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+}
+
+// DialLeader asks the one node it is given; another one may know when that is gone.
+func (r run) dialLeaderOf(partition int) (conn *kafka.Conn, err error) {
+	for _, broker := range r.brokers() {
+		conn, err = kafka.DialLeader(r.context, "tcp", broker, r.topic, partition)
+		if err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
 }
 
 // Every topic the broker names, each once.

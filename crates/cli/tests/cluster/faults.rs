@@ -122,9 +122,10 @@ impl Fault {
             }
             Self::Rolling => {
                 for node in NODES {
+                    // As an operator does it.
+                    cluster.wait_until_whole().await;
                     cluster.stop(node);
                     cluster.start(node);
-                    cluster.wait_until_whole().await;
                 }
             }
             Self::Pause(target, time) => {

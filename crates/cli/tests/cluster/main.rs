@@ -13,7 +13,6 @@
 mod appender;
 mod check;
 #[path = "../../../server/tests/broker/client.rs"]
-#[allow(dead_code, reason = "each test binary uses its part of it")]
 mod client;
 #[path = "../transactions/copier.rs"]
 mod copier;
