@@ -4,7 +4,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use kalda_protocol::ErrorCode;
-use kalda_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
+use kalda_protocol::messages::alter_partition_reassignments::{
+    AlterPartitionReassignmentsRequest, ReassignablePartition, ReassignableTopic,
+};
+use kalda_protocol::messages::create_topics::{
+    CreatableReplicaAssignment, CreatableTopic, CreateTopicsRequest,
+};
+use kalda_protocol::messages::delete_records::{
+    DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
+};
 use kalda_protocol::messages::fetch::{FetchRequest, PartitionData};
 use kalda_protocol::messages::metadata::MetadataResponsePartition;
 
@@ -13,6 +21,24 @@ use crate::rig::{Cluster, await_some};
 
 fn create(cluster: &Cluster, name: &str, partitions: i32, configs: &[(&str, &str)]) {
     let topic = CreatableTopic { replication_factor: 3, ..new_topic(name, partitions, configs) };
+    create_as(cluster, topic);
+}
+
+/// One partition on these brokers.
+fn create_on(cluster: &Cluster, name: &str, broker_ids: &[i32], configs: &[(&str, &str)]) {
+    let assignment =
+        CreatableReplicaAssignment { partition_index: 0, broker_ids: broker_ids.to_vec() };
+    let topic = CreatableTopic {
+        num_partitions: -1,
+        replication_factor: -1,
+        assignments: vec![assignment],
+        ..new_topic(name, 1, configs)
+    };
+    create_as(cluster, topic);
+}
+
+fn create_as(cluster: &Cluster, topic: CreatableTopic) {
+    let name = topic.name.clone();
     let request = CreateTopicsRequest {
         topics: vec![topic],
         timeout_ms: 30_000,
@@ -194,4 +220,97 @@ fn many_partitions_are_copied_in_both_durabilities() {
             assert_eq!(produced.base_offset, 0, "{topic}-{index}");
         }
     }
+}
+
+#[test]
+fn after_an_unclean_election_the_former_leader_is_cut_to_the_history_of_the_new_one() {
+    let mut cluster = Cluster::start(3, &[]);
+    let unclean = [("unclean.leader.election.enable", "true"), ("min.insync.replicas", "1")];
+    create_on(&cluster, "t", &[2, 3], &unclean);
+    let leader = await_leader(&cluster, 0, "t", 2);
+    assert_eq!(leader, 1);
+    assert_eq!(produce(&mut cluster.client(1), "t", -1, batch(["both"])).0, ErrorCode::None);
+    cluster.stop_node(2);
+    await_leader(&cluster, 0, "t", 1);
+    for lost in ["lost 1", "lost 2", "lost 3"] {
+        assert_eq!(produce(&mut cluster.client(1), "t", 1, batch([lost])).0, ErrorCode::None);
+    }
+    cluster.stop_node(1);
+    cluster.start_node(2);
+    let leader = await_leader(&cluster, 0, "t", 1);
+    assert_eq!(leader, 2);
+    assert_eq!(produce(&mut cluster.client(2), "t", -1, batch(["new"])), (ErrorCode::None, 1));
+    cluster.start_node(1);
+    await_leader(&cluster, 0, "t", 2);
+    let found = await_some("the former leader's records", || {
+        let found = read_near(&mut cluster.client(1), "t", 0, "nowhere");
+        (found.high_watermark == 2).then_some(found)
+    });
+    let values: Vec<_> =
+        records(&found.records.unwrap()).into_iter().map(|one| one.value).collect();
+    assert_eq!(values, [b"both".to_vec(), b"new".to_vec()]);
+}
+
+#[test]
+fn records_are_deleted_on_every_replica_before_it_is_said() {
+    let cluster = Cluster::start(3, &[]);
+    create(&cluster, "t", 1, &[]);
+    let leader = await_leader(&cluster, 0, "t", 3);
+    let mut client = cluster.client(leader);
+    for _ in 0..10 {
+        produce(&mut client, "t", -1, batch(["v"]));
+    }
+    let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset: 6 }];
+    let request = DeleteRecordsRequest {
+        topics: vec![DeleteRecordsTopic { name: "t".to_owned(), partitions }],
+        timeout_ms: 30_000,
+    };
+    let response = client.call(2, &request);
+    let answer = &response.topics[0].partitions[0];
+    assert_eq!((answer.error_code, answer.low_watermark), (0, 6));
+    for at in 0..3 {
+        let found = read_near(&mut cluster.client(at), "t", 6, "nowhere");
+        assert_eq!(found.log_start_offset, 6, "node {at}");
+    }
+}
+
+#[test]
+fn a_partition_that_moves_is_copied_first_and_then_gone() {
+    let cluster = Cluster::start(3, &[]);
+    create_on(&cluster, "t", &[2, 3], &[]);
+    await_leader(&cluster, 0, "t", 2);
+    let mut client = cluster.client(1);
+    for number in 0..10 {
+        assert_eq!(produce(&mut client, "t", -1, batch(["v"])), (ErrorCode::None, number));
+    }
+    assert!(cluster.has_log(2, "t-0"));
+    let partition = ReassignablePartition {
+        partition_index: 0,
+        replicas: Some(vec![1, 2]),
+        ..Default::default()
+    };
+    let topic = ReassignableTopic { name: "t".to_owned(), partitions: vec![partition] };
+    let request = AlterPartitionReassignmentsRequest {
+        topics: vec![topic],
+        timeout_ms: 30_000,
+        ..AlterPartitionReassignmentsRequest::default()
+    };
+    let response = cluster.client(0).call(0, &request);
+    assert_eq!(response.error_code, 0, "{response:?}");
+    assert_eq!(response.responses[0].partitions[0].error_code, 0, "{response:?}");
+    await_some("the end of the move", || {
+        let mut isr = registered(&cluster, 0, "t", 0).isr_nodes;
+        isr.sort_unstable();
+        (isr == [1, 2]).then_some(())
+    });
+    let found = await_some("the records where they moved", || {
+        let found = read_near(&mut cluster.client(0), "t", 0, "nowhere");
+        (found.high_watermark == 10).then_some(found)
+    });
+    assert_eq!(records(&found.records.unwrap()).len(), 10);
+    await_some("the former replica to give up its log", || {
+        (!cluster.has_log(2, "t-0")).then_some(())
+    });
+    let refused = read_near(&mut cluster.client(2), "t", 0, "nowhere");
+    assert_eq!(refused.error_code, ErrorCode::NotLeaderOrFollower.code());
 }

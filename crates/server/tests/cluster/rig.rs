@@ -100,6 +100,11 @@ impl Cluster {
         server.wait().unwrap();
     }
 
+    /// Whether a node has the directory of a partition.
+    pub(crate) fn has_log(&self, index: usize, partition: &str) -> bool {
+        self.nodes[index].home.path().join("a").join(partition).exists()
+    }
+
     /// `None` if the node is not there.
     pub(crate) fn try_client(&self, index: usize) -> Option<Client> {
         Client::try_connect(SocketAddr::from(([127, 0, 0, 1], self.nodes[index].port))).ok()

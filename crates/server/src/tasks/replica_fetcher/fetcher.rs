@@ -158,8 +158,14 @@ impl Fetcher {
 
     fn resume_paused(&mut self) {
         let now = Instant::now();
-        let due = self.paused.extract_if(.., |_, until| *until <= now);
-        self.changed.extend(due.map(|(key, _)| key));
+        let Self { paused, changed, .. } = self;
+        paused.retain(|key, until| {
+            let is_due = *until <= now;
+            if is_due {
+                changed.insert(*key);
+            }
+            !is_due
+        });
     }
 
     /// Brings the session up to what is to be asked.
