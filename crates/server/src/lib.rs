@@ -18,6 +18,7 @@ mod partitions;
 mod peer;
 mod producer_ids;
 mod quorum;
+mod replication_quotas;
 mod shard;
 mod start;
 mod tasks;

@@ -10,6 +10,7 @@ use super::environment::setting_name;
 use super::listeners::{Address, AdvertisedHost, Listener, parse_addresses, parse_protocol_map};
 use super::properties;
 use super::quorum::QuorumConfig;
+use crate::broker::RACK_AWARE_SELECTOR;
 
 /// Where data goes when nobody says.
 const DEFAULT_LOG_DIR: &str = "kalda-data";
@@ -107,6 +108,7 @@ impl BrokerConfig {
         let quorum = QuorumConfig::read(&values, node_id, roles)?;
         let listeners = listeners(&values, roles, &quorum)?;
         let inter_broker_listener = inter_broker_listener(&values, roles, &listeners)?;
+        check_selector(&values)?;
         Ok(Self {
             node_id,
             log_dirs,
@@ -293,6 +295,17 @@ fn listeners(
     Ok(listeners)
 }
 
+/// There are no plugins: the selectors are those that are built in.
+fn check_selector(values: &BTreeMap<String, String>) -> Result<(), String> {
+    let class = values.get("replica.selector.class").map_or("", |class| class.trim());
+    if class.is_empty() || class == RACK_AWARE_SELECTOR {
+        return Ok(());
+    }
+    Err(format!(
+        "replica.selector.class: `{class}` is not known; leave it empty, so that consumers read from leaders, or set {RACK_AWARE_SELECTOR}"
+    ))
+}
+
 /// Where brokers reach each other: `inter.broker.listener.name`, else the listener that has the
 /// protocol of `security.inter.broker.protocol`.
 fn inter_broker_listener(
@@ -347,6 +360,15 @@ mod tests {
         };
         assert!(is_alone("localhost:9093") && is_alone("b:9093") && is_alone(""));
         assert!(!is_alone("a:9093") && !is_alone("localhost:9095") && !is_alone("a:9093,b:9093"));
+    }
+
+    #[test]
+    fn an_unknown_selector_of_replicas_is_refused() {
+        let of = |class: &str| load(&format!("replica.selector.class={class}\n")).map(|_| ());
+        assert_eq!(of(""), Ok(()));
+        assert_eq!(of(RACK_AWARE_SELECTOR), Ok(()));
+        let error = of("com.example.Nearest").unwrap_err().0;
+        assert!(error.starts_with("replica.selector.class: `com.example.Nearest` is not known"));
     }
 
     #[test]

@@ -6,3 +6,4 @@
 mod client;
 mod replicas;
 mod rig;
+mod throttles;
