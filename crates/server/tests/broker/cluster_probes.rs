@@ -91,10 +91,7 @@ pub(crate) fn probe(
 
 fn elect(client: &mut Client, version: i16, on: &Groups<'_>) -> Vec<i16> {
     use api::elect_leaders::{ElectLeadersRequest, TopicPartitions};
-    let named = TopicPartitions {
-        topic: on.topic.into(),
-        partitions: vec![on.partition],
-    };
+    let named = TopicPartitions { topic: on.topic.into(), partitions: vec![on.partition] };
     let request = ElectLeadersRequest {
         election_type: 0,
         // Of all partitions only those are told of that had to be changed.
@@ -111,14 +108,9 @@ fn reassign(client: &mut Client, version: i16, on: &Groups<'_>) -> Vec<i16> {
     use api::alter_partition_reassignments::{
         AlterPartitionReassignmentsRequest, ReassignablePartition, ReassignableTopic,
     };
-    let partition = ReassignablePartition {
-        partition_index: on.partition,
-        replicas: Some(vec![1]),
-    };
-    let topic = ReassignableTopic {
-        name: on.topic.into(),
-        partitions: vec![partition],
-    };
+    let partition =
+        ReassignablePartition { partition_index: on.partition, replicas: Some(vec![1]) };
+    let topic = ReassignableTopic { name: on.topic.into(), partitions: vec![partition] };
     let request = AlterPartitionReassignmentsRequest {
         timeout_ms: 10_000,
         topics: vec![topic],
