@@ -65,7 +65,7 @@ impl Work {
         self.move_replicas(&targets).await?;
         self.admin.unregister_broker(id).await?;
         Ok(print_line(&format!(
-            "Broker {id} has nothing left and is no longer registered; its process can be stopped."
+            "Broker {id} has nothing left and is no longer registered; its process ends."
         ))?)
     }
 
@@ -88,7 +88,7 @@ impl Work {
         let id = self.broker;
         let Some(voter) = quorum.voters.iter().find(|voter| voter.id == id) else { return Ok(()) };
         Ok(print_line(&format!(
-            "Note: node {id} is a controller too and stays one. `kalda metadata-quorum remove-controller -i {id} -d {}` takes it out of a quorum that can change.",
+            "Note: node {id} votes as a controller too, and its process ends with its registration. Start it again with process.roles=controller, or first take it out of a quorum that can change: `kalda metadata-quorum remove-controller -i {id} -d {}`.",
             voter.directory
         ))?)
     }
