@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kalda_client::HostPort;
-use kalda_controller::{BrokerSessions, Controller, Decision, bootstrap_records};
+use kalda_controller::{BrokerSessions, Controller, Decision};
 use kalda_metadata::{Changes, MetadataLoader};
 use kalda_model::{BrokerId, LeaderEpoch, Offset};
 use kalda_protocol::stored::metadata::{AbortTransactionRecord, MetadataRecord, NoOpRecord};
@@ -22,7 +22,7 @@ use kalda_raft::quorum::{
 use kalda_raft::{CarryOutError, Outcome, SnapshotId, decision_batches};
 use tokio::sync::{mpsc, oneshot};
 
-use super::active::Active;
+use super::active::{Active, first_records};
 use super::addresses::Addresses;
 use super::handle::{Answer, Asked, Command, Description, Event, Events, Unavailable};
 use super::shared_log::SharedMetadataLog;
@@ -417,21 +417,9 @@ impl QuorumLoop {
         }
         let is_new = self.active.as_ref().is_some_and(|it| it.image().features.is_empty());
         if is_new {
-            let records = self.first_records();
+            let records = first_records(&self.broker, &self.directory);
             self.append(records, None);
         }
-    }
-
-    /// What a new cluster's log begins with: what its directories were formatted with, else what is
-    /// the default of this binary.
-    fn first_records(&self) -> Vec<MetadataRecord> {
-        let found = kalda_raft::read_bootstrap(&*self.broker.disk, self.directory.path());
-        let records = found.unwrap_or_else(|error| {
-            tracing::error!("{error}; a new cluster begins with the default features");
-            None
-        });
-        let records = records.filter(|records| !records.is_empty());
-        records.unwrap_or_else(bootstrap_records)
     }
 
     fn decide(&mut self, command: Command) {
