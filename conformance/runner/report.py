@@ -63,7 +63,15 @@ class Report:
 
 
 def left_out(check, broker):
-    """Why the check cannot be run against a broker the runner did not start, or None."""
+    """Why the check cannot be run against such a broker, or None."""
+    if check.needs_directory and broker.nodes > 1:
+        return "it reads one node's directory, and the records are where the leader is"
+    if check.needs_restart and broker.nodes > 1:
+        return "it starts and stops a broker of its own"
+    if check.needs_one_node and broker.nodes > 1:
+        return check.needs_one_node
+    if check.needs_peace and broker.is_killed:
+        return check.needs_peace
     if check.needs_directory and broker.log_dir is None:
         return "the broker's directory is not known"
     if check.needs_restart and broker.another is None:

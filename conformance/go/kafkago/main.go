@@ -9,6 +9,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -21,6 +23,10 @@ type run struct {
 	context   context.Context
 	bootstrap string
 	topic     string
+}
+
+func (r run) brokers() []string {
+	return strings.Split(r.bootstrap, ",")
 }
 
 var checks = map[string]func(run) error{
@@ -50,6 +56,14 @@ func main() {
 	}
 }
 
+// How many replicas the runner wants topics to have.
+func replicas() int {
+	if wanted, err := strconv.Atoi(os.Getenv("CONFORMANCE_REPLICAS")); err == nil {
+		return wanted
+	}
+	return 1
+}
+
 func fail(err error) {
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
@@ -59,7 +73,7 @@ func fail(err error) {
 // that it is still on its way.
 func (r run) dialLeader() (*kafka.Conn, error) {
 	for {
-		conn, err := kafka.DialLeader(r.context, "tcp", r.bootstrap, r.topic, 0)
+		conn, err := kafka.DialLeader(r.context, "tcp", r.brokers()[0], r.topic, 0)
 		if err == nil {
 			return conn, nil
 		}

@@ -84,11 +84,16 @@ fn run_here(args: &StartArgs) -> Result<(), String> {
     for (listener, bound, dialled) in server.listeners() {
         tracing::info!("listening on {listener}://{bound}; clients connect to {dialled}");
     }
+    if let Some(address) = server.controller_address() {
+        tracing::info!("listening on {address} for brokers and other controllers");
+    }
     // Scripts and test containers that start Kafka wait for these two lines.
     tracing::info!("[KafkaRaftServer nodeId={node}] Kafka Server started");
-    tracing::info!(
-        "[BrokerLifecycleManager id={node}] The broker has been unfenced. Transitioning from RECOVERY to RUNNING."
-    );
+    if !server.addresses().is_empty() {
+        tracing::info!(
+            "[BrokerLifecycleManager id={node}] The broker has been unfenced. Transitioning from RECOVERY to RUNNING."
+        );
+    }
     if is_daemon {
         daemon::report_ready();
     }

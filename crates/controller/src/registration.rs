@@ -167,7 +167,9 @@ impl Controller<'_> {
         // The broker of this very process: its former life ended with the process that this one
         // took the place of, unless somebody else has said meanwhile that he is that broker.
         let is_own_past = id == self.node && !sessions.is_heard(id);
+        // Who is fenced serves nobody: whichever of two is unfenced first keeps the id.
         if existing.incarnation_id == request.incarnation_id
+            || existing.fenced
             || existing.in_controlled_shutdown
             || is_own_past
             || !sessions.is_valid(id, now_ms)

@@ -17,6 +17,8 @@ struct Session {
     last_contact_ms: i64,
     /// Whether the broker itself was heard by this controller, or only assumed to live.
     is_heard: bool,
+    /// Whether the connection that it speaks through is up, as far as is known.
+    is_connected: bool,
     /// Ended sessions are neither valid nor do they expire.
     has_ended: bool,
     /// The last offset of the metadata log that the broker has applied, -1 before it says.
@@ -72,10 +74,24 @@ impl BrokerSessions {
         (offset >= 0).then_some(Offset(offset))
     }
 
-    /// Whether another process with this id must be assumed to live.
+    /// The connection of a broker broke. It may live and come back; but if it ended, its next life need
+    /// not wait until this one is silent for a whole session.
+    pub fn on_connection_lost(&mut self, broker: BrokerId, epoch: BrokerEpoch) {
+        if let Some(session) = self.by_broker.get_mut(&broker).filter(|it| it.epoch == epoch) {
+            session.is_connected = false;
+        }
+    }
+
+    /// Whether another process with this id must be assumed to live: this controller heard it, and its
+    /// connection and its session hold.
     pub(crate) fn is_valid(&self, broker: BrokerId, now_ms: i64) -> bool {
         let session = self.by_broker.get(&broker);
-        session.is_some_and(|session| !session.has_ended && !self.is_over(session, now_ms))
+        session.is_some_and(|session| {
+            session.is_heard
+                && session.is_connected
+                && !session.has_ended
+                && !self.is_over(session, now_ms)
+        })
     }
 
     /// Whether the broker itself was heard by this controller.
@@ -130,6 +146,7 @@ impl BrokerSessions {
         }
         session.is_heard = true;
         session.has_ended = false;
+        session.is_connected = true;
         session.last_contact_ms = now_ms;
         session.metadata_offset = metadata_offset;
         session.registration_offset
@@ -172,6 +189,7 @@ impl Session {
             epoch,
             last_contact_ms: now_ms,
             is_heard: false,
+            is_connected: true,
             has_ended: false,
             metadata_offset: -1,
             registration_offset,

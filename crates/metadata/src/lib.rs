@@ -5,6 +5,7 @@
 //! It performs no IO: records come in, images go out.
 
 mod brokers;
+mod chunks;
 pub mod config;
 mod configs;
 mod controllers;

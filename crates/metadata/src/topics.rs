@@ -6,6 +6,8 @@ use std::sync::Arc;
 use kalda_model::{BrokerId, DirectoryId, LeaderEpoch, PartitionEpoch, TopicId};
 use kalda_protocol::stored::metadata::{PartitionChangeRecord, PartitionRecord};
 
+use crate::chunks::ChunkedMap;
+
 /// In a change record: the leader stays as it is.
 const LEADER_UNCHANGED: i32 = -2;
 
@@ -152,8 +154,8 @@ pub struct TopicImage {
 /// All topics, found by name and by id.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct TopicsImage {
-    by_name: BTreeMap<Arc<str>, Arc<TopicImage>>,
-    names: BTreeMap<TopicId, Arc<str>>,
+    by_name: ChunkedMap<Arc<str>, Arc<TopicImage>>,
+    names: ChunkedMap<TopicId, Arc<str>>,
 }
 
 impl TopicsImage {
@@ -183,7 +185,7 @@ impl TopicsImage {
     /// Whether there is no topic.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.by_name.is_empty()
+        self.by_name.len() == 0
     }
 
     /// How many partitions all topics have together.

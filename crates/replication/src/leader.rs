@@ -35,6 +35,15 @@ pub struct ReplicaFetch {
     pub log_start: Option<Offset>,
 }
 
+/// What this replica knows of the epoch before the one that begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Before {
+    /// All: it was told of it.
+    Known,
+    /// There were others, of which it was not told.
+    Missed,
+}
+
 /// A reign: from the election of this replica until somebody else is elected.
 #[derive(Clone, Debug)]
 pub(crate) struct Leading {
@@ -112,11 +121,13 @@ impl Leading {
 
 impl Partition {
     /// Begins a reign, or goes on with one after a re-election.
-    pub(crate) fn lead(&mut self, now_ms: i64) {
+    pub(crate) fn lead(&mut self, before: Before, now_ms: i64) {
         let epoch_start = self.log_end;
         let remotes = match &mut self.role {
-            Role::Leader(leading) => std::mem::take(&mut leading.remotes),
-            Role::Follower(_) => Vec::new(),
+            Role::Leader(leading) if before == Before::Known => {
+                std::mem::take(&mut leading.remotes)
+            }
+            Role::Leader(_) | Role::Follower(_) => Vec::new(),
         };
         let mut leading = Leading { epoch_start, remotes, now_ms };
         leading.on_assignment(self.local, &self.replicas, self.isr.committed());

@@ -5,7 +5,7 @@ use kalda_model::{BrokerId, LeaderEpoch, Offset, PartitionEpoch};
 use crate::effects::{Effects, NewRole, Refused};
 use crate::follower::Following;
 use crate::isr::IsrState;
-use crate::leader::Leading;
+use crate::leader::{Before, Leading};
 
 /// When a record counts as written on a replica.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -147,6 +147,8 @@ impl Partition {
         if metadata.partition_epoch > self.partition_epoch || is_new_epoch {
             self.isr.commit(metadata.isr);
         }
+        // Nobody else led meanwhile, to whose history the others may have been cut.
+        let is_next_epoch = metadata.leader_epoch.0 - 1 == self.leader_epoch.0;
         self.leader = metadata.leader;
         self.leader_epoch = metadata.leader_epoch;
         self.partition_epoch = metadata.partition_epoch;
@@ -156,7 +158,7 @@ impl Partition {
         }
         let mut new_role = None;
         if is_new_epoch && self.leader == self.local {
-            self.lead(now_ms);
+            self.lead(if is_next_epoch { Before::Known } else { Before::Missed }, now_ms);
             new_role = Some(NewRole::Leader(self.leader_epoch));
         } else if is_new_epoch {
             self.role = Role::Follower(Following::default());

@@ -431,3 +431,22 @@ fn a_re_elected_leader_knows_what_others_have() {
     assert_eq!(partition.high_watermark(), Offset(5));
     assert_eq!(fetch(&mut partition, B, 8, 11).high_watermark, Some(Offset(8)));
 }
+
+/// Found by the simulation: another led in between, and the others were cut to its history.
+#[test]
+fn a_leader_that_missed_the_reign_of_another_knows_nothing_of_what_others_have() {
+    let settings = Settings { durability: Durability::Fsync, ..settings(1) };
+    let mut partition = Partition::new(ME, settings, Offset(0), Offset(0));
+    partition.on_metadata(&word(ME, 1, 1, &[ME, B]), 0);
+    partition.on_append(Offset(5));
+    // B has all of it on its disk before this one has.
+    assert_eq!(fetch(&mut partition, B, 5, 1).high_watermark, None);
+    let mut elected_anew = partition.clone();
+    // In epoch 2 a third led, who had nothing of it; B was cut.
+    partition.on_metadata(&word(ME, 3, 3, &[ME, B]), 10);
+    assert_eq!(partition.on_flushed(Offset(5)).high_watermark, None);
+    assert_eq!(fetch(&mut partition, B, 5, 11).high_watermark, Some(Offset(5)));
+    // Where nobody else led, what it knows still holds.
+    elected_anew.on_metadata(&word(ME, 2, 2, &[ME, B]), 10);
+    assert_eq!(elected_anew.on_flushed(Offset(5)).high_watermark, Some(Offset(5)));
+}

@@ -23,6 +23,7 @@ use crate::peer::{ActiveController, ControllerChannel, Peers};
 use crate::producer_ids::ProducerIds;
 use crate::quorum::{ControllerHandle, QuorumHandle};
 use crate::tasks::alter_partition::IsrChanges;
+use crate::tasks::assign_directories::DirectoryAssignments;
 use crate::tasks::broker_lifecycle::Lifecycle;
 use crate::tasks::cleaner::Cleaner;
 use crate::tasks::directory_move::Moves;
@@ -89,7 +90,8 @@ pub(crate) struct Broker {
     pub(crate) producer_ids: ProducerIds,
     pub(crate) groups: GroupCoordinator,
     pub(crate) transactions: TransactionCoordinator,
-    pub(crate) lifecycle: Lifecycle,
+    pub(crate) lifecycle: Arc<Lifecycle>,
+    pub(crate) directory_assignments: DirectoryAssignments,
     pub(crate) moves: Moves,
     pub(crate) cleaner: Cleaner,
     pub(crate) stop: Stop,
@@ -111,6 +113,7 @@ pub(crate) struct Parts {
     pub(crate) controller: ControllerHandle,
     pub(crate) request_memory_max: usize,
     pub(crate) stop: Stop,
+    pub(crate) lifecycle: Arc<Lifecycle>,
 }
 
 impl Broker {
@@ -142,7 +145,8 @@ impl Broker {
             producer_ids: ProducerIds::default(),
             groups: GroupCoordinator::default(),
             transactions: TransactionCoordinator::default(),
-            lifecycle: Lifecycle::default(),
+            lifecycle: parts.lifecycle,
+            directory_assignments: DirectoryAssignments::default(),
             moves: Moves::default(),
             cleaner: Cleaner::default(),
             stop: parts.stop,

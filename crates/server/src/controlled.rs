@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use bytes::{Bytes, BytesMut};
 use kalda_controller::{BrokerSessions, Controller, Decision};
-use kalda_model::Offset;
+use kalda_model::{BrokerEpoch, BrokerId, Offset};
 use kalda_protocol::messages::envelope::EnvelopeRequest;
 use kalda_protocol::stored::principal::DefaultPrincipalData;
 use kalda_protocol::{ErrorCode, Message as _, Request, RequestHeader, ResponseHeader};
@@ -40,6 +40,12 @@ pub(crate) trait Controlled:
     /// The error of a whole answer, for a node that asks on its own behalf: NOT_CONTROLLER makes it
     /// look for the controller anew.
     fn error_of(response: &Self::Response) -> i16;
+
+    /// Which life of which broker speaks, if that is what the request says. When its connection
+    /// breaks the broker is looked for.
+    fn speaker(&self) -> Option<(BrokerId, BrokerEpoch)> {
+        None
+    }
 }
 
 impl<R: Controlled> Handle for R {
@@ -48,7 +54,14 @@ impl<R: Controlled> Handle for R {
         if broker.is_controller_listener(&cx.peer) {
             let decided = broker.controller.decide_request(self.clone(), cx.version).await;
             return match decided {
-                Ok(decided) => decided.response,
+                Ok(decided) => {
+                    if R::error_of(&decided.response) == ErrorCode::None.code()
+                        && let Some(speaker) = self.speaker()
+                    {
+                        cx.peer.speaks_for(speaker);
+                    }
+                    decided.response
+                }
                 Err(refused) => self.refused(refused.code(), &refused.to_string()),
             };
         }

@@ -92,8 +92,11 @@ impl Shard {
         let connections = Arc::clone(&self.connections);
         let (broker, room) = (Arc::clone(broker), Rc::clone(room));
         tokio::task::spawn_local(async move {
-            let ended = Connection::new(broker, stream, peer).run().await;
+            let ended = Connection::new(Arc::clone(&broker), stream, Arc::clone(&peer)).run().await;
             report(remote, &ended);
+            if let Some((speaker, epoch)) = peer.speaker() {
+                broker.quorum.broker_disconnected(speaker, epoch);
+            }
             drop(place);
             connections.fetch_sub(1, Ordering::Relaxed);
             room.leave(number);

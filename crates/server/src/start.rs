@@ -1,5 +1,6 @@
 //! From settings to a serving broker, and back to a clean stop.
 
+mod cluster_id;
 mod directories;
 mod metadata;
 mod stop;
@@ -22,10 +23,12 @@ use crate::coordinators::run_timers;
 use crate::listener::{ConnectionLimits, bind};
 use crate::quorum::{QuorumHandle, QuorumLoop, QuorumParts, SharedMetadataLog};
 use crate::shard::{self, Shard, ShardHandle};
+use crate::tasks::broker_lifecycle::Lifecycle;
 use crate::tasks::cleaner::Cleaner;
 use crate::tasks::metadata_publisher::Publication;
 use crate::tasks::{
-    alter_partition, broker_lifecycle, housekeeping, metadata_publisher, replica_fetcher,
+    alter_partition, assign_directories, broker_lifecycle, controller_registration, housekeeping,
+    metadata_publisher, replica_fetcher,
 };
 use crate::transactions;
 
@@ -67,7 +70,8 @@ impl Server {
             sockets.push(socket);
         }
         let stop = Stop::default();
-        let opened = directories::open(&config, &world, &stop)?;
+        let lifecycle = Arc::<Lifecycle>::default();
+        let opened = directories::open(&config, &world, &stop, &lifecycle)?;
         let metadata = metadata::open(&config, &world, &opened)?;
         let (quorum, controller, events) = QuorumHandle::new();
         let metadata_log = SharedMetadataLog::new(metadata.log, quorum.clone());
@@ -85,6 +89,7 @@ impl Server {
                 _ => REQUEST_MEMORY_DEFAULT,
             },
             stop,
+            lifecycle,
             config,
         });
         let (publications, published) = mpsc::unbounded_channel();
@@ -209,7 +214,10 @@ fn run_shards(broker: &Arc<Broker>, first: First) -> Result<Vec<JoinHandle<()>>,
             broker.stop.ask(Some(line.clone()));
             Err(StartError(broker.stop.failure().unwrap_or(line)))
         }
-        Err(_) => Err(StartError("the first thread of the broker ended".to_owned())),
+        Err(_) => {
+            let why = broker.stop.failure();
+            Err(StartError(why.unwrap_or_else(|| "asked to stop while starting".to_owned())))
+        }
     }
 }
 
@@ -262,9 +270,15 @@ async fn run_first(broker: Arc<Broker>, first: First, shards: Vec<ShardHandle>, 
     let publish = metadata_publisher::run(Arc::clone(&broker), published);
     spawn_essential(&broker, "the metadata publisher", publish);
     tokio::task::spawn_local(stop::on_signal(Arc::clone(&broker)));
+    if broker.config.roles.controller {
+        let register = controller_registration::run(Arc::clone(&broker));
+        spawn_essential(&broker, "the controller's registration", register);
+    }
     if broker.config.roles.broker {
         let copy = replica_fetcher::run(Arc::clone(&broker));
         spawn_essential(&broker, "the replica fetchers", copy);
+        let assign = assign_directories::run(Arc::clone(&broker));
+        spawn_essential(&broker, "the directory assignments", assign);
         let propose = alter_partition::run(Arc::clone(&broker));
         spawn_essential(&broker, "the ISR changes", propose);
     }

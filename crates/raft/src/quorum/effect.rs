@@ -45,6 +45,9 @@ pub enum Input {
         /// Which one.
         correlation: Correlation,
     },
+    /// The node refuses connections: its process is no more. Who follows it need not wait for its
+    /// silence to become long; that others agree is what a pre-vote finds out.
+    Gone(BrokerId),
     /// Everything up to here is on disk; the end of the log as it was when the flush began.
     Flushed(OffsetAndEpoch),
     /// The state up to here, which is committed, is on disk as a snapshot; the log begins there now.

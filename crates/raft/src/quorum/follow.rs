@@ -89,6 +89,16 @@ impl Quorum {
         })
     }
 
+    /// The leader is gone. Those who notice it together do not stand for election together.
+    pub(super) fn on_gone(&mut self, node: BrokerId, at: Moment<'_>) {
+        let pause = self.settings.gone_backoff_ms(at.rng);
+        let Role::Follower(following) = &mut self.role else { return };
+        if following.leader == node {
+            following.has_fetched = false;
+            following.fetch_deadline = following.fetch_deadline.min(at.now + pause);
+        }
+    }
+
     /// Counts an answer of the leader as a sign of life. Answers false if it is not the leader.
     fn hear_leader(&mut self, from: BrokerId, at: Moment<'_>) -> bool {
         let Role::Follower(following) = &mut self.role else { return false };

@@ -130,6 +130,7 @@ impl Quorum {
             Input::SendFailed { to, correlation } => {
                 self.peers.on_answer(to, correlation, self.retry_at(at));
             }
+            Input::Gone(node) => self.on_gone(node, at),
             Input::Flushed(up_to) => {
                 self.log.on_flushed(up_to);
                 self.advance_high_watermark(at);

@@ -52,6 +52,11 @@ impl QuorumSettings {
         self.election_timeout_ms + below(rng, self.election_timeout_ms)
     }
 
+    /// How long who sees the leader gone waits for another to stand first.
+    pub(super) fn gone_backoff_ms(&self, rng: &dyn Rng) -> i64 {
+        below(rng, self.election_timeout_ms / 4)
+    }
+
     /// How long the successor at `position` of `count` waits: the first one not at all.
     pub(super) fn successor_backoff_ms(&self, position: Option<usize>, count: usize) -> i64 {
         match position {

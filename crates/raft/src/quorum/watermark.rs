@@ -100,7 +100,10 @@ impl Quorum {
         };
         let voters = self.log.voters();
         let keys = voters.iter().map(|voter| {
-            let fetching = leading.replicas.keys().find(|key| voter.is(key));
+            if voter.is(&self.local) {
+                return self.local;
+            }
+            let fetching = leading.key_of(voter);
             *fetching.unwrap_or(&voter.key)
         });
         let observers = leading.replicas.keys().filter(|key| !voters.contains(key));

@@ -1,3 +1,5 @@
+//! One replica alone, and what both roles share.
+
 use super::*;
 
 const ME: BrokerId = BrokerId(1);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use kalda_metadata::Image;
-use kalda_metadata::config::{ConfigKey, ConfigSources, topic_key};
+use kalda_metadata::config::{ConfigKey, ConfigSources, MinInsyncReplicas, topic_key};
 use kalda_metadata::{ConfigResource, config::ConfigSource};
 use kalda_records::{Compression, CompressionType, TimestampType};
 use kalda_replication::{Durability, Settings};
@@ -35,6 +35,9 @@ impl TopicSettings {
         wide: BrokerWide,
     ) -> Arc<Self> {
         let overrides = image.configs.of(&ConfigResource::topic(topic)).cloned();
+        let partitions = image.topics.by_name(topic).map(|topic| topic.partitions.values());
+        let factors = partitions.into_iter().flatten().map(|it| it.replication_factor());
+        let replication_factor = factors.max().unwrap_or(1);
         let view = View { sources, overrides: overrides.as_deref() };
         let policy = view.text("cleanup.policy");
         let has = |word: &str| policy.split(',').any(|named| named.trim() == word);
@@ -78,8 +81,8 @@ impl TopicSettings {
             log: Arc::new(log),
             replication: Settings {
                 durability: view.durability(),
-                min_insync_replicas: usize::try_from(view.number("min.insync.replicas"))
-                    .unwrap_or(1),
+                min_insync_replicas: MinInsyncReplicas::resolve(&sources, overrides.as_deref())
+                    .configured(replication_factor),
                 unclean_leader_election: view.text("unclean.leader.election.enable") == "true",
                 lag_time_max_ms: wide.lag_time_max_ms,
             },

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::task::{Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
+use kalda_model::{BrokerEpoch, BrokerId};
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
 
@@ -48,6 +49,8 @@ pub(crate) struct Peer {
     served: AtomicBool,
     closing: AtomicBool,
     is_cut: AtomicBool,
+    /// The life of the broker that speaks through it, at a controller.
+    speaker: Mutex<Option<(BrokerId, BrokerEpoch)>>,
     /// Of the connection's task: one for its whole life.
     waker: Mutex<Option<Waker>>,
 }
@@ -68,8 +71,19 @@ impl Peer {
             served: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             is_cut: AtomicBool::new(false),
+            speaker: Mutex::new(None),
             waker: Mutex::new(None),
         })
+    }
+
+    /// A broker speaks through it.
+    pub(crate) fn speaks_for(&self, speaker: (BrokerId, BrokerEpoch)) {
+        *self.speaker.lock() = Some(speaker);
+    }
+
+    /// The broker that speaks through it, if any.
+    pub(crate) fn speaker(&self) -> Option<(BrokerId, BrokerEpoch)> {
+        *self.speaker.lock()
     }
 
     /// When it last sent or took something.

@@ -93,6 +93,8 @@ impl<G: Gathered> Gathering<G> {
                 waiting.into_iter().map(|one| (one.asked, one.answer)).unzip();
             let asked = tokio::select! {
                 asked = G::ask(broker, to, &gathered) => asked,
+                // Its connection may hang for long; another broker leads in its place by now.
+                () = gone(broker, to) => Err(ErrorCode::NetworkException),
                 () = broker.stopping() => Err(ErrorCode::NetworkException),
             };
             match asked {
@@ -130,4 +132,10 @@ impl<G: Gathered> Gathering<G> {
         }
         Some(taken)
     }
+}
+
+/// Ends when the metadata says that the broker is not alive.
+async fn gone(broker: &Broker, id: BrokerId) {
+    let is_gone = || broker.image().brokers.get(&id).is_none_or(|known| known.fenced);
+    broker.transactions.metadata_until(is_gone).await;
 }

@@ -8,6 +8,7 @@ use kalda_protocol::messages::create_topics::{
 };
 
 use crate::broker::Broker;
+use crate::config::BrokerConfig;
 
 /// With that many replicas one can be away while the others still take records.
 const REPLICAS_TO_SPARE_ONE: i64 = 3;
@@ -48,17 +49,7 @@ impl InternalTopic {
             name: name.to_owned(),
             value: Some(value),
         };
-        // What nobody asked for is lowered to what there is: a cluster of one coordinates too. Who is
-        // registered counts, alive or not, so that what is made while a broker is away is no worse.
-        let registered = i64::try_from(broker.image().brokers.len()).unwrap_or(1).max(1);
-        let is_asked = |key: &str| broker.config.values.contains_key(key);
-        let mut replicas = broker.config.number(self.replication_factor);
-        if !is_asked(self.replication_factor) {
-            replicas = replicas.min(registered);
-        }
-        let enough = if replicas >= REPLICAS_TO_SPARE_ONE { 2 } else { 1 };
-        let min_isr = self.min_insync_replicas.filter(|key| is_asked(key));
-        let min_isr = min_isr.map_or(enough, |key| broker.config.number(key));
+        let (replicas, min_isr) = self.replication(&broker.config, broker.image().brokers.len());
         let mut configs = vec![
             config("cleanup.policy", "compact".to_owned()),
             config("compression.type", self.compression_type.to_owned()),
@@ -75,5 +66,49 @@ impl InternalTopic {
             configs,
             ..CreatableTopic::default()
         }
+    }
+
+    /// How many replicas, and how many of them a record must reach.
+    fn replication(&self, config: &BrokerConfig, registered: usize) -> (i64, i64) {
+        let is_asked = |key: &str| config.values.contains_key(key);
+        let mut replicas = config.number(self.replication_factor);
+        // What nobody asked for is lowered to what there is: a cluster of one coordinates too. Who is
+        // registered counts, alive or not, so that what is made while a broker is away is no worse.
+        if !is_asked(self.replication_factor) {
+            replicas = replicas.min(i64::try_from(registered).unwrap_or(i64::MAX)).max(1);
+        }
+        let enough = if replicas >= REPLICAS_TO_SPARE_ONE { 2 } else { 1 };
+        let asked = self.min_insync_replicas.filter(|key| is_asked(key));
+        (replicas, asked.map_or(enough, |key| config.number(key)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kalda_coordinator::{GroupShard, TransactionShard};
+
+    use super::*;
+    use crate::coordinators::Hosted;
+
+    #[test]
+    fn what_is_asked_for_is_obeyed_and_the_default_is_what_there_is() {
+        let replication = |registered, settings: &[(&str, &str)]| {
+            let settings: Vec<_> =
+                settings.iter().map(|(key, value)| ((*key).into(), (*value).into())).collect();
+            let (config, _) = BrokerConfig::load(None, [], &settings).unwrap();
+            let of = |topic: InternalTopic| topic.replication(&config, registered);
+            (of(GroupShard::TOPIC), of(TransactionShard::TOPIC))
+        };
+        assert_eq!(replication(1, &[]), ((1, 1), (1, 1)));
+        assert_eq!(replication(2, &[]), ((2, 1), (2, 1)));
+        assert_eq!(replication(3, &[]), ((3, 2), (3, 2)));
+        assert_eq!(replication(9, &[]), ((3, 2), (3, 2)));
+        let asked = [
+            ("offsets.topic.replication.factor", "5"),
+            ("transaction.state.log.replication.factor", "1"),
+            ("transaction.state.log.min.isr", "2"),
+        ];
+        // The controller refuses what cannot be, as Kafka does.
+        assert_eq!(replication(1, &asked), ((5, 2), (1, 2)));
     }
 }

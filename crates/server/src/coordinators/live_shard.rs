@@ -378,12 +378,14 @@ impl<C: Hosted> LiveShard<C> {
         owed: Owed<C::Response>,
         endings: Vec<TransactionEnding>,
     ) {
+        let waited_for = Arc::clone(&pending);
         let outcome = tokio::select! {
             biased;
             () = self.closed() => Err(ErrorCode::NotCoordinator),
             committed = until_committed(Some(pending)) => committed,
             () = tokio::time::sleep(C::commit_wait(&broker.config)) => Err(ErrorCode::RequestTimedOut),
         };
+        waited_for.give_up();
         for (answer, response) in owed {
             let response = match outcome {
                 Ok(()) => response,

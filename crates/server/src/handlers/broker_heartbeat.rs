@@ -1,6 +1,7 @@
 //! BrokerHeartbeat (key 63, v0–1): a broker is alive, and says what it wants to be.
 
 use kalda_controller::Decision;
+use kalda_model::{BrokerEpoch, BrokerId};
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::broker_heartbeat::{BrokerHeartbeatRequest, BrokerHeartbeatResponse};
 
@@ -18,5 +19,9 @@ impl Controlled for BrokerHeartbeatRequest {
 
     fn error_of(response: &BrokerHeartbeatResponse) -> i16 {
         response.error_code
+    }
+
+    fn speaker(&self) -> Option<(BrokerId, BrokerEpoch)> {
+        Some((BrokerId(self.broker_id), BrokerEpoch(self.broker_epoch)))
     }
 }

@@ -16,16 +16,27 @@ impl Controlled for BrokerRegistrationRequest {
     ) -> Decision<BrokerRegistrationResponse> {
         let refusal =
             with.controller.registration_refusal(self, with.sessions, with.cluster_id, with.now_ms);
-        if let Some(refusal) = refusal {
-            tracing::warn!("broker {} is not registered: {refusal}", self.broker_id);
-        }
-        with.controller.register_broker(
+        let decision = with.controller.register_broker(
             self,
             with.sessions,
             with.cluster_id,
             with.next_offset,
             with.now_ms,
-        )
+        );
+        match refusal {
+            // It asks again and again, and says so itself.
+            Some(refusal)
+                if decision.response.error_code
+                    == ErrorCode::DuplicateBrokerRegistration.code() =>
+            {
+                tracing::debug!("broker {} is not registered: {refusal}", self.broker_id);
+            }
+            Some(refusal) => {
+                tracing::warn!("broker {} is not registered: {refusal}", self.broker_id);
+            }
+            None => {}
+        }
+        decision
     }
 
     fn refused(&self, error: ErrorCode, _message: &str) -> BrokerRegistrationResponse {

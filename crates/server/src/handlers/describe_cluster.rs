@@ -71,9 +71,13 @@ async fn controllers(cx: &RequestContext) -> DescribeClusterResponse {
             ..told
         };
     };
+    let image = cx.broker.image();
+    let listener = &cx.broker.listeners[cx.peer.listener].listener.name;
     let brokers = description.voters.iter().filter_map(|voter| {
-        let recorded = voter.endpoints.first().map(|it| (it.host.clone(), it.port));
-        let (host, port) = recorded.or_else(|| {
+        let registered = image.controllers.get(&voter.key.id);
+        let registered = registered.and_then(|known| known.endpoint(listener));
+        let registered = registered.map(|it| (it.host.clone(), it.port));
+        let (host, port) = registered.or_else(|| {
             let configured = description.addresses.iter().find(|(id, _)| *id == voter.key.id)?;
             Some((configured.1.host.clone(), configured.1.port))
         })?;

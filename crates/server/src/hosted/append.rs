@@ -111,7 +111,7 @@ impl HostedPartition {
             let wait = ProduceWait::new(end, append.acks, append.waits, append.slot);
             state.produce_waits.push(wait);
         }
-        state.to_disk(append.now_ms)
+        state.plan_flush(append.now_ms)
     }
 
     /// Does for the disk what an append asked for.
@@ -159,7 +159,7 @@ impl State {
     }
 
     /// What records that are not flushed mean for the disk.
-    pub(super) fn to_disk(&mut self, now_ms: i64) -> Next {
+    pub(super) fn plan_flush(&mut self, now_ms: i64) -> Next {
         let unflushed = self.log.log_end_offset().0 - self.log.flushed_offset().0;
         match self.partition.durability() {
             _ if unflushed == 0 => Next::Nothing,

@@ -125,7 +125,7 @@ impl HostedPartition {
         let effects = state.partition.on_leader_high_watermark(copied.high_watermark, log_start);
         self.perform(&mut state, effects);
         self.follow_log_start(&mut state, copied)?;
-        let next = if has_grown { state.to_disk(copied.now_ms) } else { Next::Nothing };
+        let next = if has_grown { state.plan_flush(copied.now_ms) } else { Next::Nothing };
         drop(state);
         self.see_to_disk(next);
         if has_grown || copied.records.is_empty() {

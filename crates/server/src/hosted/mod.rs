@@ -192,6 +192,13 @@ impl HostedPartition {
         }
     }
 
+    /// The topic's settings may have changed with its replicas.
+    pub(crate) fn on_settings_if_new(self: &Arc<Self>, settings: &Arc<TopicSettings>) {
+        if *self.settings.read() != *settings {
+            self.on_settings(Arc::clone(settings));
+        }
+    }
+
     /// The topic's settings changed.
     pub(crate) fn on_settings(self: &Arc<Self>, settings: Arc<TopicSettings>) {
         let mut state = self.state.lock();
@@ -289,8 +296,12 @@ impl HostedPartition {
 }
 
 impl State {
-    /// Acts on what replication decided: wakes those who waited for it.
+    /// Acts on what replication decided: wakes those who waited for it. Readers first: a producer that was answered
+    /// finds its records in the next fetch.
     fn perform(&mut self, effects: Effects) {
+        if let Some(high_watermark) = effects.high_watermark {
+            self.on_high_watermark(high_watermark);
+        }
         let partition = &self.partition;
         let is_done = |wait: &ProduceWait| partition.is_acknowledged(wait.end, wait.acks);
         if effects.local_end.is_some() || effects.high_watermark.is_some() {
@@ -305,7 +316,9 @@ impl State {
         if let Some(why) = effects.waits_refused {
             self.refuse_waits(why);
         }
-        let Some(high_watermark) = effects.high_watermark else { return };
+    }
+
+    fn on_high_watermark(&mut self, high_watermark: Offset) {
         self.log.on_high_watermark(high_watermark);
         if !(self.replica_watches.is_empty() && self.replica_waits.is_empty()) {
             watch::hurry(&mut self.replica_watches);

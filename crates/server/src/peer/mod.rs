@@ -8,14 +8,22 @@ mod channel;
 mod link;
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
 
+use kalda_client::HostPort;
 use kalda_model::BrokerId;
-use kalda_protocol::Request;
+use kalda_protocol::{ErrorCode, Request};
+use tokio::net::TcpStream;
 use tokio::sync::Mutex;
+use tokio::time::timeout;
 
 use crate::broker::Broker;
 pub(crate) use channel::{Active, ActiveController, Attempt, ControllerChannel};
 pub(crate) use link::Link;
+
+/// How long a machine may take to say that nobody listens.
+const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// Why another node did not answer.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
@@ -33,11 +41,22 @@ pub(crate) enum PeerError {
     NoController,
 }
 
+impl PeerError {
+    /// The error code of the other node, if it answered with one.
+    pub(crate) fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Client(error) => error.code(),
+            Self::Unknown(_) | Self::NoController => None,
+        }
+    }
+}
+
 /// One shared connection to each broker. Requests on it are answered in order: it is not for those
 /// that wait long.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
-    links: Mutex<HashMap<BrokerId, Link>>,
+    /// Each behind a lock of its own: one that does not answer keeps nobody from the others.
+    links: parking_lot::Mutex<HashMap<BrokerId, Arc<Mutex<Option<Link>>>>>,
 }
 
 impl Peers {
@@ -58,15 +77,26 @@ impl Peers {
         let endpoint = image.brokers.get(&to).and_then(|peer| broker.inter_broker_endpoint(peer));
         let endpoint = endpoint.ok_or(PeerError::Unknown(to))?;
         // Held while it opens: who comes meanwhile waits for the same connection.
-        let mut links = self.links.lock().await;
-        if let Some(link) = links.get(&to)
+        let slot = Arc::clone(self.links.lock().entry(to).or_default());
+        let mut known = slot.lock().await;
+        if let Some(link) = &*known
             && link.is_open()
             && link.leads_to(&endpoint.host, endpoint.port)
         {
             return Ok(link.clone());
         }
         let link = Link::open(broker, &endpoint.host, endpoint.port).await?;
-        links.insert(to, link.clone());
+        *known = Some(link.clone());
         Ok(link)
+    }
+}
+
+/// Whether nobody listens at `address`: the machine says so, rather than nothing. A node that cannot
+/// be reached at all may live behind a broken network.
+pub(crate) async fn is_gone(address: &HostPort) -> bool {
+    let connected = TcpStream::connect((address.host.as_str(), address.port));
+    match timeout(PROBE_TIMEOUT, connected).await {
+        Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        Ok(Ok(_)) | Err(_) => false,
     }
 }

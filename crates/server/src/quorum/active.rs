@@ -33,6 +33,8 @@ pub(super) struct Active {
     pending: VecDeque<Pending>,
     /// When preferred leaders are looked at next.
     pub(super) balance_at: i64,
+    /// When partitions without a leader are looked at next.
+    pub(super) unclean_at: i64,
     /// When a record is written so that brokers see how far behind they are.
     pub(super) noop_at: i64,
 }
@@ -61,7 +63,8 @@ impl Active {
         loader: MetadataLoader,
         sessions: BrokerSessions,
     ) -> Self {
-        Self { epoch, loader, sessions, pending: VecDeque::new(), balance_at: 0, noop_at: 0 }
+        let pending = VecDeque::new();
+        Self { epoch, loader, sessions, pending, balance_at: 0, unclean_at: 0, noop_at: 0 }
     }
 
     pub(super) fn image(&self) -> &Image {

@@ -1,34 +1,32 @@
 //! The loop that owns the quorum: events in, effects carried out, in order.
 //!
-//! Also the controller's loop: decisions are made, appended and replayed in one go, so that no other
-//! leader's record can come between. They are answered when they are committed. Nothing here waits
-//! for another node or for the disk.
+//! Also the controller's loop ([`super::duties`]): decisions are made, appended and replayed in one go,
+//! so that no other leader's record can come between. They are answered when they are committed.
+//! Nothing here waits for another node or for the disk.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kalda_client::HostPort;
-use kalda_controller::{BrokerSessions, Controller, Decision};
 use kalda_metadata::{Changes, MetadataLoader};
 use kalda_model::{BrokerId, LeaderEpoch, Offset};
-use kalda_protocol::stored::metadata::{AbortTransactionRecord, MetadataRecord, NoOpRecord};
+use kalda_protocol::ErrorCode;
 use kalda_raft::quorum::{
-    Correlation, Decision as QuorumDecision, Effect, Input, Quorum, QuorumSettings, Request,
-    RequestId, Restored, RoleName,
+    Correlation, Effect, Input, Quorum, QuorumSettings, Request, RequestId, Restored, RoleName,
 };
-use kalda_raft::{CarryOutError, Outcome, SnapshotId, decision_batches};
+use kalda_raft::{CarryOutError, Outcome, SnapshotId};
 use tokio::sync::{mpsc, oneshot};
 
-use super::active::{Active, first_records};
+use super::active::Active;
 use super::addresses::Addresses;
-use super::handle::{Answer, Asked, Command, Description, Event, Events, Unavailable};
+use super::duties;
+use super::handle::{Asked, Description, Event, Events, Unavailable};
 use super::shared_log::SharedMetadataLog;
 use super::wire;
 use crate::broker::Broker;
-use crate::controlled::Deciding;
 use crate::directory::DataDirectory;
 use crate::peer::{self, Link};
 use crate::tasks::metadata_publisher::Publication;
@@ -49,10 +47,10 @@ pub(crate) struct QuorumParts {
 
 /// See the module.
 pub(crate) struct QuorumLoop {
-    broker: Arc<Broker>,
+    pub(super) broker: Arc<Broker>,
     log: Arc<SharedMetadataLog>,
-    directory: Arc<DataDirectory>,
-    quorum: Quorum,
+    pub(super) directory: Arc<DataDirectory>,
+    pub(super) quorum: Quorum,
     events: mpsc::UnboundedReceiver<Event>,
     addresses: Addresses,
     links: Rc<RefCell<HashMap<BrokerId, Link>>>,
@@ -60,14 +58,16 @@ pub(crate) struct QuorumLoop {
     waiting: BTreeMap<RequestId, oneshot::Sender<Asked>>,
     next_request: u64,
     /// What is committed.
-    loader: MetadataLoader,
-    committed_end: Offset,
+    pub(super) loader: MetadataLoader,
+    pub(super) committed_end: Offset,
     committed_epoch: LeaderEpoch,
     publications: mpsc::UnboundedSender<Publication>,
     /// This node was elected, and has yet to commit the first record of its epoch.
     elected: Option<(LeaderEpoch, Offset)>,
-    active: Option<Active>,
+    pub(super) active: Option<Active>,
     resigning: Vec<oneshot::Sender<()>>,
+    /// Nodes of other clusters, each complained of once.
+    foreign: BTreeSet<HostPort>,
     has_failed: bool,
 }
 
@@ -95,10 +95,14 @@ impl QuorumLoop {
             elected: None,
             active: None,
             resigning: Vec::new(),
+            foreign: BTreeSet::new(),
             has_failed: false,
             broker,
         };
-        this.publish(Changes::default());
+        // What the snapshot says, of which nobody knows yet how old it is.
+        let image = this.loader.image().clone();
+        let old = Publication::Image { image, changes: Changes::default(), end: Offset::ZERO };
+        let _ended = this.publications.send(old);
         this.perform(effects);
         this.serve().await;
     }
@@ -127,14 +131,14 @@ impl QuorumLoop {
         }
     }
 
-    fn now_ms(&self) -> i64 {
+    pub(super) fn now_ms(&self) -> i64 {
         self.broker.clock.monotonic_ms()
     }
 
     fn wake_at(&self) -> i64 {
         let active = self.active.as_ref().map_or(i64::MAX, |active| {
             let expiry = active.sessions.next_expiry_ms().unwrap_or(i64::MAX);
-            expiry.min(active.balance_at).min(active.noop_at)
+            expiry.min(active.balance_at).min(active.unclean_at).min(active.noop_at)
         });
         self.quorum.wake_at().min(active).min(self.now_ms() + 3_600_000)
     }
@@ -156,6 +160,15 @@ impl QuorumLoop {
                 for (node, address) in nodes {
                     self.addresses.hear(node, address);
                 }
+                if response.leader == Some(self.broker.node) && !self.broker.config.roles.controller
+                {
+                    // This node cannot be it.
+                    self.has_failed = true;
+                    self.broker.stop.ask(Some(format!(
+                        "a controller is node {} already: give each node its own node.id",
+                        self.broker.node
+                    )));
+                }
                 self.tell(Input::Response { from, correlation, response });
             }
             Event::Failed { to, correlation } => self.tell(Input::SendFailed { to, correlation }),
@@ -166,6 +179,14 @@ impl QuorumLoop {
             Event::Describe(answer) => {
                 let _gone = answer.send(self.describe());
             }
+            Event::Gone(node) => self.tell(Input::Gone(node)),
+            Event::Foreign(address) => self.on_foreign(&address),
+            Event::BrokerDisconnected { broker, epoch } => {
+                if let Some(active) = &mut self.active {
+                    active.sessions.on_connection_lost(broker, epoch);
+                    duties::probe(&self.broker, active.image(), broker);
+                }
+            }
             Event::BrokerLost { broker, epoch } => self.on_broker_lost(broker, epoch),
             Event::Resign(answer) => {
                 self.resigning.push(answer);
@@ -173,6 +194,21 @@ impl QuorumLoop {
                     self.tell(Input::Resign);
                 }
             }
+        }
+    }
+
+    /// A node that never heard of its own cluster is where it does not belong; in one that did, the
+    /// other is.
+    fn on_foreign(&mut self, address: &HostPort) {
+        let text = format!(
+            "the controller at {address} is not of cluster {}: check controller.quorum.voters and controller.quorum.bootstrap.servers, and that all nodes were formatted with one cluster id",
+            self.broker.cluster_id
+        );
+        if self.broker.published_end() == Offset::ZERO {
+            self.has_failed = true;
+            self.broker.stop.ask(Some(text));
+        } else if self.foreign.insert(address.clone()) {
+            tracing::error!("{text}");
         }
     }
 
@@ -216,7 +252,7 @@ impl QuorumLoop {
         self.perform(effects);
     }
 
-    fn perform(&mut self, mut effects: Vec<Effect>) {
+    pub(super) fn perform(&mut self, mut effects: Vec<Effect>) {
         while !effects.is_empty() && !self.has_failed {
             let wall_ms = self.broker.clock.wall_ms();
             let done = self.log.log.lock().carry_out(std::mem::take(&mut effects), wall_ms);
@@ -296,6 +332,7 @@ impl QuorumLoop {
             return handle.send(Event::Failed { to, correlation });
         };
         let (broker, links) = (Arc::clone(&self.broker), Rc::clone(&self.links));
+        let is_fetch = matches!(request, Request::Fetch(_) | Request::FetchSnapshot(_));
         tokio::task::spawn_local(async move {
             let known = links.borrow().get(&to).cloned();
             let usable =
@@ -318,6 +355,11 @@ impl QuorumLoop {
                 Ok((response, nodes)) => Event::Answered { from: to, correlation, response, nodes },
                 Err(error) => {
                     tracing::debug!(%error, "controller {to} at {address} did not answer");
+                    if error.code() == Some(ErrorCode::InconsistentClusterId) {
+                        handle.send(Event::Foreign(address));
+                    } else if is_fetch && peer::is_gone(&address).await {
+                        handle.send(Event::Gone(to));
+                    }
                     Event::Failed { to, correlation }
                 }
             });
@@ -395,165 +437,6 @@ impl QuorumLoop {
                 self.tell(Input::SnapshotTaken(id));
             }
             Err(error) => self.directory.fail(&error),
-        }
-    }
-
-    /// From here on this node decides.
-    fn activate(&mut self, epoch: LeaderEpoch) {
-        let session_ms = self.broker.config.number("broker.session.timeout.ms");
-        let mut sessions = BrokerSessions::new(session_ms);
-        sessions.on_became_active(self.loader.image(), self.now_ms());
-        let mut active = Active::new(epoch, self.loader.clone(), sessions);
-        active.balance_at = self.next_balance();
-        active.noop_at = self.next_noop(&active);
-        let is_in_transaction = active.loader.is_in_transaction();
-        self.active = Some(active);
-        tracing::info!("this node is the active controller (epoch {epoch})");
-        if is_in_transaction {
-            // Nobody is left to end it, and what comes next must not become a part of it.
-            let reason = Some("its leader ended before it did".to_owned());
-            let abort = AbortTransactionRecord { reason };
-            self.append(vec![MetadataRecord::AbortTransaction(abort)], None);
-        }
-        let is_new = self.active.as_ref().is_some_and(|it| it.image().features.is_empty());
-        if is_new {
-            let records = first_records(&self.broker, &self.directory);
-            self.append(records, None);
-        }
-    }
-
-    fn decide(&mut self, command: Command) {
-        let (end, now_ms) = (self.quorum.log().end_offset(), self.now_ms());
-        let Some(active) = &mut self.active else {
-            (command.decide)(None);
-            return;
-        };
-        let decided = (command.decide)(Some(&mut Deciding {
-            controller: Controller {
-                image: active.loader.image(),
-                rng: &*self.broker.rng,
-                node: self.broker.node,
-                static_config: &self.broker.config.values,
-            },
-            sessions: &mut active.sessions,
-            cluster_id: &self.broker.cluster_id,
-            next_offset: end,
-            now_ms,
-        }));
-        let Some((records, answer)) = decided else { return };
-        if !records.is_empty() {
-            return self.append(records, Some(answer));
-        }
-        // What it says may rest on what is not committed yet.
-        if let Some(answer) = active.await_newest(answer) {
-            answer(Ok(self.committed_end));
-        }
-    }
-
-    /// Makes a decision of the controller's own.
-    fn decide_alone(
-        &mut self,
-        decide: impl FnOnce(&Controller<'_>, &mut BrokerSessions, i64) -> Decision<()>,
-    ) {
-        let now_ms = self.now_ms();
-        let Some(active) = &mut self.active else { return };
-        let controller = Controller {
-            image: active.loader.image(),
-            rng: &*self.broker.rng,
-            node: self.broker.node,
-            static_config: &self.broker.config.values,
-        };
-        let records = decide(&controller, &mut active.sessions, now_ms).records;
-        if !records.is_empty() {
-            self.append(records, None);
-        }
-    }
-
-    /// Appends and replays; nobody hears of it before it is committed.
-    fn append(&mut self, records: Vec<MetadataRecord>, answer: Option<Answer>) {
-        let refuse = |answer: Option<Answer>, why: Unavailable| {
-            if let Some(answer) = answer {
-                answer(Err(why));
-            }
-        };
-        let (rng, wall_ms) = (Arc::clone(&self.broker.rng), self.broker.clock.wall_ms());
-        let Some(active) = &mut self.active else { return refuse(answer, Unavailable::NotActive) };
-        let (epoch, expected_end) = (active.epoch, self.quorum.log().end_offset());
-        let batches = match decision_batches(&records, expected_end, epoch, wall_ms) {
-            Ok(batches) => batches,
-            Err(error) => return refuse(answer, Unavailable::Disk(error.to_string())),
-        };
-        let decision = QuorumDecision { epoch, expected_end, batches };
-        let now_ms = self.broker.clock.monotonic_ms();
-        let (end, effects) = match self.quorum.append(decision, now_ms, &*rng) {
-            Ok(appended) => appended,
-            Err(error) => {
-                tracing::debug!(%error, "a decision was not appended");
-                return refuse(answer, Unavailable::NotActive);
-            }
-        };
-        let replayed = active.loader.replay(&records, end, epoch);
-        let changes = replayed.expect("the controller decides only what its own image allows");
-        active.push(end, changes.unwrap_or_default(), answer);
-        active.noop_at = i64::MAX;
-        let noop_at = self.active.as_ref().map(|active| self.next_noop(active));
-        if let (Some(active), Some(at)) = (&mut self.active, noop_at) {
-            active.noop_at = at;
-        }
-        self.perform(effects);
-    }
-
-    /// The controller's own duties, those that are due.
-    fn manage(&mut self) {
-        let now_ms = self.now_ms();
-        let due = |at: Option<i64>| at.is_some_and(|at| at <= now_ms);
-        let active = self.active.as_ref();
-        let expiry = active.and_then(|active| active.sessions.next_expiry_ms());
-        let balance = active.map(|active| active.balance_at);
-        let noop = active.map(|active| active.noop_at);
-        if due(expiry) {
-            self.decide_alone(|controller, sessions, now_ms| {
-                controller.fence_silent_brokers(sessions, now_ms)
-            });
-            self.decide_alone(|controller, _, _| controller.elect_unclean_where_allowed());
-        }
-        if due(balance) {
-            let next = self.next_balance();
-            if let Some(active) = &mut self.active {
-                active.balance_at = next;
-            }
-            self.decide_alone(|controller, _, _| controller.balance_leaders());
-        }
-        if due(noop) {
-            self.append(vec![MetadataRecord::NoOp(NoOpRecord::default())], None);
-        }
-    }
-
-    fn next_balance(&self) -> i64 {
-        if !self.broker.config.flag("auto.leader.rebalance.enable") {
-            return i64::MAX;
-        }
-        let seconds = self.broker.config.number("leader.imbalance.check.interval.seconds");
-        self.now_ms().saturating_add(seconds.saturating_mul(1000))
-    }
-
-    /// `metadata.max.idle.interval.ms`. A node alone has nobody to show it to.
-    fn next_noop(&self, active: &Active) -> i64 {
-        let interval_ms = self.broker.config.number("metadata.max.idle.interval.ms");
-        let others = active.image().brokers.keys().any(|id| *id != self.broker.node);
-        let is_alone = !others && self.quorum.log().voters().len() < 2;
-        if interval_ms == 0 || is_alone { i64::MAX } else { self.now_ms() + interval_ms }
-    }
-
-    fn on_broker_lost(&mut self, id: BrokerId, epoch: kalda_model::BrokerEpoch) {
-        let Some(active) = &self.active else { return };
-        let known = active.image().brokers.get(&id);
-        if known.is_some_and(|broker| broker.epoch == epoch && !broker.fenced) {
-            tracing::warn!(
-                "broker {id} cannot be reached any more; its partitions get other leaders"
-            );
-            self.decide_alone(|controller, sessions, _| controller.fence_broker(sessions, id));
-            self.decide_alone(|controller, _, _| controller.elect_unclean_where_allowed());
         }
     }
 

@@ -36,7 +36,13 @@ pub(super) enum Event {
     Decide(Command),
     /// Somebody wants to know how the replicas are.
     Describe(oneshot::Sender<Description>),
-    /// The connection of a broker broke, and it cannot be reached any more.
+    /// Another node of the quorum refuses connections.
+    Gone(BrokerId),
+    /// A node says that it is of another cluster.
+    Foreign(HostPort),
+    /// The connection of a broker broke.
+    BrokerDisconnected { broker: BrokerId, epoch: BrokerEpoch },
+    /// A broker refuses connections.
     BrokerLost { broker: BrokerId, epoch: BrokerEpoch },
     /// This node is about to end: another one is to lead.
     Resign(oneshot::Sender<()>),
@@ -94,9 +100,14 @@ pub(super) type Answer = Box<dyn FnOnce(Result<Offset, Unavailable>) + Send>;
 
 /// Something for the controller to decide, and whom to tell if it cannot.
 pub(super) struct Command {
-    pub(super) decide:
-        Box<dyn FnOnce(Option<&mut Deciding<'_>>) -> Option<(Vec<MetadataRecord>, Answer)> + Send>,
+    pub(super) decide: Decide,
 }
+
+/// Called with nothing where no controller is active: then nobody decides.
+type Decide = Box<dyn FnOnce(Option<&mut Deciding<'_>>) -> Option<ToAppend> + Send>;
+
+/// The records of a decision, and whom to tell.
+type ToAppend = (Vec<MetadataRecord>, Answer);
 
 /// A decision that holds.
 #[derive(Debug)]
@@ -147,7 +158,12 @@ impl QuorumHandle {
         self.send(Event::Address { node, address });
     }
 
-    /// A broker is gone: its connection broke and it cannot be reached.
+    /// The connection through which a broker spoke to the controller here broke.
+    pub(crate) fn broker_disconnected(&self, broker: BrokerId, epoch: BrokerEpoch) {
+        self.send(Event::BrokerDisconnected { broker, epoch });
+    }
+
+    /// A broker is gone: it refuses connections.
     pub(crate) fn broker_lost(&self, broker: BrokerId, epoch: BrokerEpoch) {
         self.send(Event::BrokerLost { broker, epoch });
     }

@@ -7,6 +7,7 @@
 mod active;
 mod addresses;
 mod driver;
+mod duties;
 pub(crate) mod handle;
 mod shared_log;
 pub(crate) mod wire;

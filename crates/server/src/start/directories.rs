@@ -12,6 +12,7 @@ use super::StartError;
 use crate::broker::{Stop, World};
 use crate::config::BrokerConfig;
 use crate::directory::{DataDirectory, OnOffline};
+use crate::tasks::broker_lifecycle::Lifecycle;
 
 /// All directories of a broker.
 pub(crate) struct OpenedDirectories {
@@ -42,6 +43,7 @@ pub(super) fn open(
     config: &BrokerConfig,
     world: &World,
     stop: &Stop,
+    lifecycle: &Arc<Lifecycle>,
 ) -> Result<OpenedDirectories, StartError> {
     let mut locked = Vec::new();
     for path in &config.log_dirs {
@@ -64,7 +66,7 @@ pub(super) fn open(
         let log_starts = checkpoint(Checkpoint::LogStart)?;
         let high_watermarks = checkpoint(Checkpoint::HighWatermark)?;
         let cleaner_offsets = checkpoint(Checkpoint::Cleaner)?;
-        let on_offline = stop_when_all_are_offline(config, stop, &live, &path);
+        let on_offline = on_offline(config, stop, lifecycle, &live, &path);
         let directory = DataDirectory::start(&world.disk, storage, id, on_offline)
             .map_err(|error| StartError(format!("cannot start a flusher thread: {error}")))?;
         all.push(OpenedDirectory {
@@ -79,14 +81,16 @@ pub(super) fn open(
     Ok(OpenedDirectories { cluster_id, all })
 }
 
-/// A broker without any directory, or without its metadata, can serve nobody.
-fn stop_when_all_are_offline(
+/// The controller is told at once that a directory is offline. A broker without any, or without its
+/// metadata, can serve nobody.
+fn on_offline(
     config: &BrokerConfig,
     stop: &Stop,
+    lifecycle: &Arc<Lifecycle>,
     live: &Arc<std::sync::atomic::AtomicUsize>,
     path: &Path,
 ) -> OnOffline {
-    let (stop, live) = (stop.clone(), Arc::clone(live));
+    let (stop, lifecycle, live) = (stop.clone(), Arc::clone(lifecycle), Arc::clone(live));
     let holds_metadata = path == config.metadata_log_dir;
     Arc::new(move |_directory: &DataDirectory, line: String| {
         let left = live.fetch_sub(1, std::sync::atomic::Ordering::AcqRel) - 1;
@@ -95,6 +99,7 @@ fn stop_when_all_are_offline(
             stop.ask(Some(line));
         } else {
             tracing::error!("{line}");
+            lifecycle.hurry();
         }
     })
 }
@@ -143,7 +148,10 @@ fn cluster_id(
         ))),
         (Some((_, id)), _) => Ok(id.clone()),
         (None, Some(wanted)) => Ok(wanted.clone()),
-        (None, None) => Ok(random_id(world).to_string()),
+        (None, None) => {
+            let known = super::cluster_id::of_new_node(config)?;
+            Ok(known.unwrap_or_else(|| random_id(world).to_string()))
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use kalda_metadata::{MetadataLoader, TopicImage};
 use kalda_model::{Offset, TopicPartition, Uuid};
 use kalda_raft::quorum::{ReplicaKey, Restored, Voter, VoterSet};
 use kalda_raft::{MetadataLog, OpenError, Opening, QuorumStateError};
+use kalda_replication::Durability;
 use kalda_storage::{AppendError, Log, OpenOptions, RecoveryReport, StorageError};
 
 use super::StartError;
@@ -107,16 +108,15 @@ fn cannot_open(log_dir: &Path, error: OpenError) -> StartError {
 }
 
 /// Opens the log of every partition that the metadata gives to this broker. Answers how its last
-/// life ended: clean only if every directory was closed so and nothing that was on disk is missing.
+/// life ended: unclean if something that it may have acknowledged is missing. A crash alone takes only
+/// what was not on disk yet, and that was acknowledged only where a topic is content with the page
+/// cache.
 pub(crate) fn host_partitions(
     broker: &Arc<Broker>,
     opened: &OpenedDirectories,
 ) -> Result<LastShutdown, StartError> {
-    let mut last = if opened.all.iter().all(|one| one.clean_epoch.is_some()) {
-        LastShutdown::Clean
-    } else {
-        LastShutdown::Unclean
-    };
+    let has_crashed = opened.previous_epoch().is_none();
+    let mut last = LastShutdown::Clean;
     let image = broker.image();
     let mut hosted = BTreeSet::new();
     let mut settings = BTreeMap::new();
@@ -146,15 +146,16 @@ pub(crate) fn host_partitions(
             let settings = settings
                 .or_insert_with(|| metadata_publisher::settings(broker, &image, &topic.name));
             if let Some(end) = host_one(broker, one, topic, &name, settings)? {
-                if end == LastShutdown::Unclean {
-                    last = end;
+                let is_relaxed = settings.replication.durability == Durability::PageCache;
+                if end == LastShutdown::Unclean || (has_crashed && is_relaxed) {
+                    last = LastShutdown::Unclean;
                 }
                 hosted.insert(name);
             }
         }
     }
     make_missing(broker, &hosted);
-    if last == LastShutdown::Unclean {
+    if has_crashed {
         // What was read and synced once need not be again, should the next end be a crash too. It
         // also makes the directories durable that the last life made and had not synced.
         for directory in &broker.directories {
@@ -202,6 +203,7 @@ fn host_one(
     let partition =
         metadata_publisher::host(broker, &one.directory, topic, name.partition, opened, settings);
     broker.partitions.insert(Arc::clone(&partition));
+    metadata_publisher::report_directory(broker, &partition, &topic.partitions[&name.partition]);
     broker.fetchers.on_partitions_changed(broker, &[partition]);
     Ok(Some(if is_whole { LastShutdown::Clean } else { LastShutdown::Unclean }))
 }

@@ -134,6 +134,7 @@ async fn propose(broker: &Arc<Broker>) -> Outcome {
         match &answer {
             AlterAnswer::Altered { isr, .. } => {
                 let name = format!("{}-{}", partition.topic, partition.index);
+                let isr: Vec<_> = isr.iter().map(|id| id.0).collect();
                 tracing::info!("{name}: the ISR is {isr:?} now");
             }
             AlterAnswer::Refused(AlterRefused::Unknown) => outcome = Outcome::Unknown,

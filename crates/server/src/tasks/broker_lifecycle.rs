@@ -81,7 +81,11 @@ pub(crate) async fn begin(
     opened: OpenedDirectories,
     publications: &mpsc::UnboundedSender<Publication>,
 ) -> Result<(), StartError> {
-    let previous = opened.previous_epoch();
+    // Whether a crash cost anything shows only when the logs are open, and they are opened as the
+    // metadata says, which must know of this life first. Until then it counts as one that kept all.
+    until_heard(broker).await?;
+    let known = broker.image().brokers.get(&broker.node).map(|known| known.epoch);
+    let previous = opened.previous_epoch().filter(|epoch| epoch.0 >= 0).or(known);
     let mut registration = registration(broker, previous);
     register(broker, &mut registration).await?;
     until_published(broker).await;
@@ -92,9 +96,9 @@ pub(crate) async fn begin(
         Err(_) => return Err(StartError("the metadata publisher ended".to_owned())),
     };
     if last == LastShutdown::Unclean && previous.is_some() {
-        // It said that it had everything, and has not: it must begin again as one that lost some.
-        tracing::error!(
-            "what was closed clean is not whole; this broker begins anew without its ISRs"
+        // It said that it had everything, and may not: it begins again as one that lost some.
+        tracing::warn!(
+            "records that were only in the page cache may be lost: this broker rejoins its partitions as one that has to catch up"
         );
         registration.incarnation_id = incarnation(broker);
         registration.previous_broker_epoch = -1;
@@ -115,6 +119,32 @@ pub(crate) async fn begin(
             return Err(StartError("asked to stop while starting".to_owned()));
         }
     }
+}
+
+/// Waits until this node has heard how far the metadata is, and says so while nobody tells. A node that
+/// is a controller too goes on waiting: the others need it to elect a leader.
+async fn until_heard(broker: &Broker) -> Result<(), StartError> {
+    let give_up = Instant::now() + registration_timeout(broker);
+    let heard = broker.published(Offset(1));
+    let mut heard = std::pin::pin!(heard);
+    while timeout(STILL_WAITING, &mut heard).await.is_err() {
+        if broker.is_stopping() {
+            return Err(StartError("asked to stop while starting".to_owned()));
+        }
+        tracing::info!("waiting for a majority of the controllers to elect a leader");
+        if Instant::now() >= give_up && !broker.config.roles.controller {
+            return Err(StartError(format!(
+                "no controller let this broker in: {}",
+                PeerError::NoController
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn registration_timeout(broker: &Broker) -> Duration {
+    let timeout_ms = broker.config.number("initial.broker.registration.timeout.ms");
+    Duration::from_millis(u64::try_from(timeout_ms).unwrap_or(0))
 }
 
 /// Waits until this node acts on the metadata that holds its registration.
@@ -196,9 +226,7 @@ async fn register(
     broker: &Arc<Broker>,
     registration: &mut BrokerRegistrationRequest,
 ) -> Result<(), StartError> {
-    let deadline_ms = broker.config.number("initial.broker.registration.timeout.ms");
-    let deadline_ms = u64::try_from(deadline_ms).unwrap_or(0);
-    let deadline = Instant::now() + Duration::from_millis(deadline_ms);
+    let deadline = Instant::now() + registration_timeout(broker);
     let mut told = Instant::now();
     let mut why;
     loop {

@@ -39,7 +39,11 @@ pub(crate) fn start(
         let moved = relocate(&moving, &partition, &target);
         let (from, to) = (partition.directory(), target.shown_path());
         match moved {
-            Ok(true) => tracing::info!("{name} moved to {to}"),
+            Ok(true) => {
+                let (topic, directory) = (partition.topic_id, partition.directory().id);
+                moving.directory_assignments.add(topic, partition.index, directory);
+                tracing::info!("{name} moved to {to}");
+            }
             Ok(false) => tracing::info!("{name} was deleted while it moved to {to}"),
             Err(error) => tracing::error!(
                 "{name} stays in {}: it could not be copied to {to}: {error}",

@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use kalda_controller::LastShutdown;
-use kalda_metadata::{Changes, ConfigResource, Image, ResourceType, TopicChange, TopicImage};
-use kalda_model::{Offset, TopicPartition};
+use kalda_metadata::{
+    Changes, ConfigResource, Image, PartitionRegistration, ResourceType, TopicChange, TopicImage,
+};
+use kalda_model::{BrokerId, DirectoryId, Offset, TopicPartition};
 use kalda_protocol::ErrorCode;
 use kalda_storage::{Log, StorageError};
 use tokio::sync::{mpsc, oneshot};
@@ -19,6 +21,9 @@ use crate::start::{self, OpenedDirectories, StartError};
 
 /// Partitions that are made between two turns of other tasks.
 const PARTITIONS_PER_TURN: usize = 64;
+
+/// MIGRATING and UNASSIGNED: the controller does not know the directory.
+const RESERVED_DIRECTORIES: [DirectoryId; 2] = [DirectoryId::ZERO, DirectoryId::ONE];
 
 /// What the publisher is told, in order.
 pub(crate) enum Publication {
@@ -93,12 +98,20 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes, end: Offs
         }
     }
     let mut made = 0;
+    let mut left = Vec::new();
     for (id, change) in &changes.topics {
         let TopicChange::Changed(indexes) = change else { continue };
         let Some(topic) = image.topics.by_id(*id) else { continue };
         let settings = settings(broker, image, &topic.name);
         for index in indexes {
             apply_partition(broker, topic, *index, &settings);
+            if !topic.partitions[index].replicas.contains(&broker.node)
+                && let Some(hosted) = broker.partitions.find(*id, *index)
+            {
+                // A reassignment took it away from here.
+                delete_partition(broker, &hosted, ErrorCode::NotLeaderOrFollower);
+                left.push((*id, *index));
+            }
             made += 1;
             if made % PARTITIONS_PER_TURN == 0 {
                 tokio::task::yield_now().await;
@@ -109,9 +122,16 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes, end: Offs
     broker.publish(image.clone(), end);
     if changes.brokers_changed {
         broker.isr_changes.on_brokers_changed();
+        // One that wants to end may, as soon as the controller knows that everybody has seen its leaders move.
+        if image.brokers.values().any(|one| one.in_controlled_shutdown && one.id != broker.node) {
+            broker.lifecycle.hurry();
+        }
     }
     // Until then they are there to say that they are gone; without them it would look like a failed
     // disk.
+    for (id, index) in left {
+        broker.partitions.remove(id, index);
+    }
     let mut deleted = Vec::new();
     for (id, change) in &changes.topics {
         if let TopicChange::Removed(topic) = change {
@@ -160,6 +180,7 @@ pub(crate) fn apply_partition(
     let is_replica = registration.replicas.contains(&broker.node);
     match broker.partitions.find(topic.id, index) {
         Some(hosted) if is_replica => {
+            hosted.on_settings_if_new(settings);
             hosted.on_metadata(registration, broker.clock.monotonic_ms());
             broker.fetchers.on_partitions_changed(broker, &[hosted]);
             return;
@@ -171,15 +192,51 @@ pub(crate) fn apply_partition(
         None if !is_replica => return,
         None => {}
     }
-    let Some(directory) = emptiest(&broker.directories) else { return };
+    let Some(directory) = home_of(broker, registration) else { return };
     match make(broker, directory, topic, index, settings) {
         Ok(hosted) => {
             // Its directory is to be durable, and its files closed, before somebody needs it.
             hosted.queue_flush();
             broker.partitions.insert(Arc::clone(&hosted));
+            report_directory(broker, &hosted, registration);
             broker.fetchers.on_partitions_changed(broker, &[hosted]);
         }
         Err(error) => directory.fail(&error),
+    }
+}
+
+/// Where a replica is to be made: in the directory that the controller knows it to be in, or in any
+/// if it knows none. One whose directory failed is not made anew elsewhere. One whose directory is
+/// gone, as that of a disk that was replaced, is made anew as soon as somebody else leads and nobody
+/// counts on it: before, an empty log in its place would be taken for all that there was.
+fn home_of<'a>(
+    broker: &'a Broker,
+    registration: &PartitionRegistration,
+) -> Option<&'a Arc<DataDirectory>> {
+    let assigned = registration.directory_of(broker.node);
+    if RESERVED_DIRECTORIES.contains(&assigned) {
+        return emptiest(&broker.directories);
+    }
+    if let Some(known) = broker.directories.iter().find(|directory| directory.id == assigned) {
+        return Some(known).filter(|directory| !directory.storage.is_offline());
+    }
+    // The id of a directory that failed before it was read is not known: it may be the one.
+    let are_all_known = !broker.directories.iter().any(|directory| directory.storage.is_offline());
+    let is_led = ![BrokerId::NONE, broker.node].contains(&registration.leader);
+    let is_trusted =
+        registration.isr.contains(&broker.node) || registration.elr.contains(&broker.node);
+    if are_all_known && is_led && !is_trusted { emptiest(&broker.directories) } else { None }
+}
+
+/// Tells the controller where a replica lives, if it thinks otherwise.
+pub(crate) fn report_directory(
+    broker: &Broker,
+    hosted: &HostedPartition,
+    registration: &PartitionRegistration,
+) {
+    let directory = hosted.directory().id;
+    if registration.directory_of(broker.node) != directory {
+        broker.directory_assignments.add(hosted.topic_id, hosted.index, directory);
     }
 }
 

@@ -18,6 +18,9 @@ use crate::coordinators::{Gathered, Gathering, remote};
 use crate::groups::OFFSETS_TOPIC;
 use crate::hosted::{MarkerToAppend, ProduceWaits};
 
+/// How long a marker may wait for its replicas: the ends of other transactions wait behind it.
+const WAIT: Duration = Duration::from_secs(5);
+
 /// A marker, wherever it is to be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Marker {
@@ -57,9 +60,9 @@ pub(crate) async fn write_markers(
         written.push(of_marker);
     }
     let Some(pending) = waits.into_pending() else { return written };
-    let wait_ms = u64::try_from(broker.config.number("request.timeout.ms")).unwrap_or(0);
-    let done = tokio::time::timeout(Duration::from_millis(wait_ms), pending.done()).await;
+    let done = tokio::time::timeout(WAIT, pending.done()).await;
     if done.is_err() {
+        pending.give_up();
         // Which of them still wait is not known; to be written twice harms none.
         let unsure = written.iter_mut().flatten().filter(|(.., error)| *error == ErrorCode::None);
         unsure.for_each(|(.., error)| *error = ErrorCode::RequestTimedOut);

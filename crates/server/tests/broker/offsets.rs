@@ -151,10 +151,15 @@ fn end_of(client: &mut Client, current_leader_epoch: i32, leader_epoch: i32) -> 
 }
 
 #[test]
-fn an_unclean_restart_begins_a_leader_epoch_and_fences_who_missed_it() {
+fn a_crash_that_may_cost_records_begins_a_leader_epoch_and_fences_who_missed_it() {
     let rig = Rig::start(&[]);
     let mut client = rig.client();
-    client.create("t", 1, &[]);
+    client.create("safe", 1, &[]);
+    client.produce_ok("safe", 0, batch(["a"]));
+    let rig = rig.restart_killed();
+    let mut client = rig.client();
+    assert_eq!(client.leader_epoch("safe"), 0, "nothing that anybody saw can be lost");
+    client.create("t", 1, &[("flush.messages", "1000000")]);
     client.produce_ok("t", 0, batch(["a", "b", "c"]));
     let first = client.leader_epoch("t");
     let rig = rig.restart();

@@ -57,7 +57,7 @@ fn committed_code(answer: Result<GroupResponse, ErrorCode>) -> ErrorCode {
     }
 }
 
-async fn commit(rig: &Rig, offset: i64) -> ErrorCode {
+pub(super) async fn commit(rig: &Rig, offset: i64) -> ErrorCode {
     committed_code(ask(rig, commit_request(offset), 9).await)
 }
 
@@ -65,7 +65,7 @@ async fn commit_at(rig: &Rig, shard: &Arc<LiveShard<GroupShard>>, offset: i64) -
     committed_code(shard.ask(&rig.broker, &caller(9), commit_request(offset), None).await)
 }
 
-async fn committed(rig: &Rig) -> Result<i64, ErrorCode> {
+pub(super) async fn committed(rig: &Rig) -> Result<i64, ErrorCode> {
     let topic = OffsetFetchRequestTopics {
         name: "t".to_owned(),
         partition_indexes: vec![0],
@@ -102,14 +102,14 @@ fn join_request(member_id: &str) -> GroupRequest {
 }
 
 /// In the version that lets a newcomer in at once.
-async fn join(rig: &Rig, member_id: &str) -> Result<JoinGroupResponse, ErrorCode> {
+pub(super) async fn join(rig: &Rig, member_id: &str) -> Result<JoinGroupResponse, ErrorCode> {
     match ask(rig, join_request(member_id), 3).await? {
         GroupResponse::Join(response) => Ok(response),
         _ => unreachable!(),
     }
 }
 
-async fn sync(rig: &Rig, joined: &JoinGroupResponse) -> ErrorCode {
+pub(super) async fn sync(rig: &Rig, joined: &JoinGroupResponse) -> ErrorCode {
     let assignment = SyncGroupRequestAssignment {
         member_id: joined.member_id.clone(),
         assignment: vec![1, 2, 3].into(),
@@ -128,7 +128,7 @@ async fn sync(rig: &Rig, joined: &JoinGroupResponse) -> ErrorCode {
     }
 }
 
-async fn heartbeat(rig: &Rig, joined: &JoinGroupResponse) -> ErrorCode {
+pub(super) async fn heartbeat(rig: &Rig, joined: &JoinGroupResponse) -> ErrorCode {
     let request = GroupRequest::Heartbeat(HeartbeatRequest {
         group_id: "g".to_owned(),
         generation_id: joined.generation_id,
@@ -142,7 +142,7 @@ async fn heartbeat(rig: &Rig, joined: &JoinGroupResponse) -> ErrorCode {
     }
 }
 
-async fn describe(rig: &Rig) -> DescribedGroup {
+pub(super) async fn describe(rig: &Rig) -> DescribedGroup {
     match ask(rig, GroupRequest::Describe(vec!["g".to_owned()]), 5).await.unwrap() {
         GroupResponse::Describe(mut groups) => groups.remove(0),
         _ => unreachable!(),
@@ -158,7 +158,7 @@ async fn find(rig: &Rig) {
 #[test]
 fn what_is_loaded_is_what_was_live() {
     let rig = Rig::start(&[AT_ONCE]);
-    rig.run(async {
+    run(async {
         find(&rig).await;
         let joined = join(&rig, "").await.unwrap();
         assert_eq!((joined.error_code, sync(&rig, &joined).await), (0, ErrorCode::None));
@@ -185,7 +185,7 @@ fn what_is_loaded_is_what_was_live() {
 #[test]
 fn who_waits_in_a_closed_shard_is_sent_on_and_its_timers_are_gone() {
     let rig = Rig::start(&[("group.initial.rebalance.delay.ms", "60000")]);
-    rig.run(async {
+    run(async {
         find(&rig).await;
         assert_eq!(committed(&rig).await, Ok(-1));
         let shard = rig.live::<GroupShard>();
@@ -213,7 +213,7 @@ fn who_waits_in_a_closed_shard_is_sent_on_and_its_timers_are_gone() {
 #[test]
 fn an_owner_of_an_older_epoch_appends_nothing() {
     let rig = Rig::start(&[]);
-    rig.run(async {
+    run(async {
         find(&rig).await;
         assert_eq!(commit(&rig, 5).await, ErrorCode::None);
         let hosted = rig.hosted(OFFSETS_TOPIC);
@@ -238,7 +238,7 @@ fn an_owner_of_an_older_epoch_appends_nothing() {
 #[test]
 fn an_owner_that_does_not_know_the_whole_log_loads_it_again() {
     let rig = Rig::start(&[]);
-    rig.run(async {
+    run(async {
         find(&rig).await;
         assert_eq!(commit(&rig, 5).await, ErrorCode::None);
         let (hosted, epoch) = (rig.hosted(OFFSETS_TOPIC), rig.epoch(OFFSETS_TOPIC));
@@ -255,7 +255,7 @@ fn an_owner_that_does_not_know_the_whole_log_loads_it_again() {
 #[test]
 fn while_it_is_loaded_clients_are_told_so() {
     let rig = Rig::start(&[]);
-    rig.run(async {
+    run(async {
         find(&rig).await;
         assert_eq!(commit(&rig, 5).await, ErrorCode::None);
         // Every thread that loads is busy.
@@ -286,7 +286,7 @@ fn while_it_is_loaded_clients_are_told_so() {
 #[test]
 fn a_load_that_fails_stays_failed_until_another_leads() {
     let rig = Rig::start(&[]);
-    rig.run(async {
+    run(async {
         find(&rig).await;
         assert_eq!(commit(&rig, 5).await, ErrorCode::None);
         let mut builder = BatchBuilder::new(BatchOptions::default());
@@ -316,7 +316,7 @@ fn a_load_that_fails_stays_failed_until_another_leads() {
 #[test]
 fn too_few_replicas_are_a_coordinator_that_is_not_available() {
     let rig = Rig::start(&[AT_ONCE]);
-    rig.run(async {
+    run(async {
         find(&rig).await;
         assert_eq!(commit(&rig, 5).await, ErrorCode::None);
         let us = rig.broker.node.0;

@@ -2,6 +2,7 @@
 //! the leadership away and gives it back.
 
 mod groups;
+mod three_brokers;
 mod transactions;
 mod two_brokers;
 
@@ -57,30 +58,30 @@ impl Rig {
         Self::start_node(&all)
     }
 
-    /// Starts two brokers of one cluster; the first is its controller too.
-    fn start_two() -> [Self; 2] {
-        let of_both = [
-            ("controller.listener.names", "CONTROLLER"),
-            ("offsets.topic.replication.factor", "1"),
-            ("transaction.state.log.replication.factor", "1"),
-        ];
-        let mut first = vec![
-            ("node.id", "1"),
-            ("process.roles", "broker,controller"),
-            ("listeners", "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0"),
-        ];
-        first.extend(of_both);
-        let first = Self::start_node(&first);
-        let controller = first.server.as_ref().unwrap().controller_address().unwrap().to_string();
-        let mut second = vec![
-            ("node.id", "2"),
-            ("process.roles", "broker"),
-            ("listeners", "PLAINTEXT://127.0.0.1:0"),
-            ("controller.quorum.bootstrap.servers", controller.as_str()),
-        ];
-        second.extend(of_both);
-        let second = Self::start_node(&second);
-        [first, second]
+    /// Starts the brokers of one cluster; the first is its controller too.
+    fn start_cluster<const BROKERS: usize>(settings: &[(&str, &str)]) -> [Self; BROKERS] {
+        let mut controller = None;
+        std::array::from_fn(|at| {
+            let id = (at + 1).to_string();
+            let mut of_node = vec![("node.id", &*id), ("controller.listener.names", "CONTROLLER")];
+            of_node.extend(settings);
+            let Some(controller) = &controller else {
+                of_node.extend([
+                    ("process.roles", "broker,controller"),
+                    ("listeners", "PLAINTEXT://127.0.0.1:0,CONTROLLER://127.0.0.1:0"),
+                ]);
+                let first = Self::start_node(&of_node);
+                let address = first.server.as_ref().unwrap().controller_address().unwrap();
+                controller = Some(address.to_string());
+                return first;
+            };
+            of_node.extend([
+                ("process.roles", "broker"),
+                ("listeners", "PLAINTEXT://127.0.0.1:0"),
+                ("controller.quorum.bootstrap.servers", controller.as_str()),
+            ]);
+            Self::start_node(&of_node)
+        })
     }
 
     fn start_node(settings: &[(&str, &str)]) -> Self {
@@ -99,18 +100,15 @@ impl Rig {
         Self { server: Some(server), _home: home, broker }
     }
 
-    /// Runs a test in an event loop of its own.
-    fn run(&self, test: impl Future<Output = ()>) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        LocalSet::new().block_on(&runtime, async {
-            tokio::time::timeout(PATIENCE, test).await.expect("the test comes to its end");
-        });
-    }
-
     /// Makes a topic of one partition, led by `leader`.
     async fn make_topic_at(&self, name: &str, leader: BrokerId) {
+        self.make_topic_on(name, &[leader.0]).await;
+    }
+
+    /// Makes a topic of one partition, led by the first of the replicas.
+    async fn make_topic_on(&self, name: &str, replicas: &[i32]) {
         let assignment =
-            CreatableReplicaAssignment { partition_index: 0, broker_ids: vec![leader.0] };
+            CreatableReplicaAssignment { partition_index: 0, broker_ids: replicas.to_vec() };
         let topic = CreatableTopic {
             name: name.to_owned(),
             num_partitions: -1,
@@ -176,6 +174,13 @@ impl Rig {
     }
 
     /// Takes a coordinator's partition away and gives it back.
+    /// Stops at once, without handing anything over.
+    fn end(&mut self) {
+        let server = self.server.take().unwrap();
+        server.stop();
+        server.wait().unwrap();
+    }
+
     async fn move_away_and_back<C: Hosted>(&self) {
         self.move_to::<C>(NOBODY).await;
         self.move_to::<C>(self.broker.node.0).await;
@@ -184,6 +189,14 @@ impl Rig {
     fn live<C: Hosted>(&self) -> Arc<LiveShard<C>> {
         C::shards(&self.broker).shard(&self.broker, 0).unwrap()
     }
+}
+
+/// Runs a test in an event loop of its own.
+fn run<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    LocalSet::new().block_on(&runtime, async {
+        tokio::time::timeout(PATIENCE, test).await.expect("the test comes to its end")
+    })
 }
 
 fn caller(api_version: i16) -> Caller {
@@ -237,9 +250,7 @@ impl Gathered for Question {
         gathered: &[Self],
     ) -> Result<Vec<Vec<u32>>, ErrorCode> {
         MAY_ANSWER.acquire().await.unwrap().forget();
-        if to != BrokerId(7) {
-            return Err(ErrorCode::NetworkException);
-        }
+        assert_eq!(to, BrokerId(7));
         let all: Vec<u32> = gathered.iter().map(|question| question.0).collect();
         Ok(vec![all; gathered.len()])
     }
@@ -247,8 +258,8 @@ impl Gathered for Question {
 
 #[test]
 fn what_is_for_one_broker_goes_together_while_it_is_busy() {
-    let rig = Rig::start(&[]);
-    rig.run(async {
+    let rig = Rig::start(&[("node.id", "7")]);
+    run(async {
         let ask = |number| Gathering::send(&rig.broker, BrokerId(7), Question(number));
         let first = ask(1);
         while QUESTIONS.waiting(BrokerId(7)) == Some(1) {
@@ -262,7 +273,7 @@ fn what_is_for_one_broker_goes_together_while_it_is_busy() {
         assert_eq!(third.answer().await, Ok(vec![2, 3]));
         assert_eq!(excluded.answer().await, Ok(vec![13, 4]));
         assert_eq!(behind.answer().await, Ok(vec![13, 4]));
-        MAY_ANSWER.add_permits(1);
+        // Nobody has to wait for one that is not there.
         let lost = Gathering::send(&rig.broker, BrokerId(8), Question(5));
         assert_eq!(lost.answer().await, Err(ErrorCode::NetworkException));
         // Nothing is kept of who is not spoken to.

@@ -69,9 +69,17 @@ pub(super) async fn add(rig: &Rig, producer: Producer, topic: &str) -> ErrorCode
 
 /// Writes a record in the producer's transaction.
 pub(super) async fn produce(rig: &Rig, producer: Producer, topic: &str) {
+    assert_eq!(try_produce(rig, producer, topic).await, ErrorCode::None);
+}
+
+/// The same, or why the coordinator does not let it in.
+pub(super) async fn try_produce(rig: &Rig, producer: Producer, topic: &str) -> ErrorCode {
     let hosted = rig.hosted(topic);
     let guard = hosted.begin_verification(producer.id, producer.epoch, true).unwrap();
-    assert_eq!(add(rig, producer, topic).await, ErrorCode::None);
+    let added = add(rig, producer, topic).await;
+    if added != ErrorCode::None {
+        return added;
+    }
     let options = BatchOptions { producer, is_transactional: true, ..BatchOptions::default() };
     let mut builder = BatchBuilder::new(options);
     builder.append(1, None, Some(b"x"), &[]);
@@ -87,6 +95,7 @@ pub(super) async fn produce(rig: &Rig, producer: Producer, topic: &str) {
     let batch = ValidBatch::own(builder.build().unwrap()).unwrap();
     hosted.append_valid(batch, &appending).unwrap();
     waits.into_pending().unwrap().done().await;
+    ErrorCode::None
 }
 
 pub(super) async fn end(rig: &Rig, producer: Producer, committed: bool) -> ErrorCode {
@@ -140,7 +149,7 @@ pub(super) async fn begun(rig: &Rig) -> Producer {
 #[test]
 fn an_open_transaction_goes_on_at_the_next_coordinator() {
     let rig = Rig::start(&[]);
-    rig.run(async {
+    run(async {
         let producer = begun(&rig).await;
         rig.move_to::<TransactionShard>(NOBODY).await;
         assert_eq!(state(&rig).await, Err(ErrorCode::NotCoordinator));
@@ -160,7 +169,7 @@ fn an_open_transaction_goes_on_at_the_next_coordinator() {
 #[test]
 fn a_decided_end_reaches_a_partition_that_had_no_leader() {
     let rig = Rig::start(&[]);
-    rig.run(async {
+    run(async {
         let producer = begun(&rig).await;
         rig.elect("t", NOBODY).await;
         assert_eq!(end(&rig, producer, true).await, ErrorCode::None);
@@ -184,7 +193,7 @@ fn a_decided_end_reaches_a_partition_that_had_no_leader() {
 #[test]
 fn a_marker_of_an_older_coordinator_is_refused() {
     let rig = Rig::start(&[]);
-    rig.run(async {
+    run(async {
         let producer = begun(&rig).await;
         rig.move_away_and_back::<TransactionShard>().await;
         assert_eq!(end(&rig, producer, false).await, ErrorCode::None);
@@ -212,7 +221,7 @@ fn a_marker_of_an_older_coordinator_is_refused() {
 #[test]
 fn an_end_that_is_committed_late_is_carried_out() {
     let rig = Rig::start(&[("request.timeout.ms", "1500")]);
-    rig.run(async {
+    run(async {
         let producer = begun(&rig).await;
         let us = rig.broker.node.0;
         // In sync with a broker that does not answer: nothing is committed.
@@ -235,7 +244,7 @@ fn an_end_that_is_committed_late_is_carried_out() {
 #[test]
 fn too_few_replicas_of_the_log_refuse_every_step() {
     let rig = Rig::start(&[]);
-    rig.run(async {
+    run(async {
         let producer = begun(&rig).await;
         let us = rig.broker.node.0;
         set_min_isr(&rig, STATE_TOPIC, "2").await;

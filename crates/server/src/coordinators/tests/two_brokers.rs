@@ -28,8 +28,8 @@ async fn coordinator_and_leader(brokers: &[Rig; 2]) -> (&Rig, &Rig) {
 
 #[test]
 fn each_knows_who_coordinates_and_only_that_one_does() {
-    let brokers = Rig::start_two();
-    brokers[0].run(async {
+    let brokers = Rig::start_cluster(&[]);
+    run(async {
         let (coordinator, leader) = coordinator_and_leader(&brokers).await;
         for broker in [&coordinator.broker, &leader.broker] {
             let found = broker.transactions.coordinator_of(broker, "a").await;
@@ -55,8 +55,8 @@ fn each_knows_who_coordinates_and_only_that_one_does() {
 
 #[test]
 fn a_transaction_spans_brokers() {
-    let brokers = Rig::start_two();
-    brokers[0].run(async {
+    let brokers = Rig::start_cluster(&[]);
+    run(async {
         let (coordinator, leader) = coordinator_and_leader(&brokers).await;
         let mut producer = init(coordinator).await.unwrap();
         for (round, commit) in [true, false, true].into_iter().enumerate() {
@@ -86,8 +86,8 @@ async fn verify(leader: &Rig, id: &str, producer: kalda_records::Producer) -> Er
 
 #[test]
 fn a_coordinator_elsewhere_says_no_as_one_here() {
-    let brokers = Rig::start_two();
-    brokers[0].run(async {
+    let brokers = Rig::start_cluster(&[]);
+    run(async {
         let (coordinator, leader) = coordinator_and_leader(&brokers).await;
         let producer = init(coordinator).await.unwrap();
         assert_eq!(verify(leader, "a", producer).await, ErrorCode::TransactionAbortable);
@@ -106,8 +106,8 @@ fn a_coordinator_elsewhere_says_no_as_one_here() {
 /// coordinator that leads anew does what the one before it had not done.
 #[test]
 fn offsets_of_a_group_at_another_broker_are_part_of_the_transaction() {
-    let brokers = Rig::start_two();
-    brokers[0].run(async {
+    let brokers = Rig::start_cluster(&[]);
+    run(async {
         let (coordinator, leader) = coordinator_and_leader(&brokers).await;
         let producer = init(coordinator).await.unwrap();
         let partition = leader.broker.groups.partition_for(&leader.broker, "g").unwrap();

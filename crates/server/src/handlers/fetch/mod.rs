@@ -107,6 +107,9 @@ pub(crate) async fn serve(
         {
             break fetched;
         }
+        if isolation == Isolation::LogEnd && session.has_news(&fetched) {
+            deadline = deadline.min(tokio::time::Instant::now() + HIGH_WATERMARK_DELAY);
+        }
         let parked = ParkedFetch::new(missing_bytes);
         // Taken back even if the connection is cut while it waits.
         let waiting = Waiting { read: &read, wanted: &wanted, session: &session, parked: &parked };

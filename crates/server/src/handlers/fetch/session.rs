@@ -37,6 +37,16 @@ struct Told {
     had_error: bool,
 }
 
+impl Told {
+    fn of(fetched: &Fetched) -> Self {
+        Self {
+            high_watermark: fetched.records.high_watermark.0,
+            log_start_offset: fetched.records.log_start_offset.0,
+            had_error: fetched.error != ErrorCode::None,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Remembered {
     wanted: Wanted,
@@ -268,6 +278,16 @@ impl SessionHandle {
         self.id
     }
 
+    /// Whether the client has been told of another high watermark or log start than what was found.
+    pub(super) fn has_news(&self, fetched: &[Fetched]) -> bool {
+        let Some(session) = &self.session else { return false };
+        let session = session.lock();
+        fetched.iter().any(|one| {
+            let known = session.partitions.get(&(one.topic.clone(), one.partition));
+            known.is_some_and(|known| known.told.as_ref() != Some(&Told::of(one)))
+        })
+    }
+
     /// Notes what the client is told, and leaves out what it knows already.
     pub(super) fn answer(&mut self, fetched: Vec<Fetched>, now_ms: i64) -> Vec<Fetched> {
         let Some(session) = &self.session else { return fetched };
@@ -277,11 +297,7 @@ impl SessionHandle {
         let mut last_with_records = None;
         let mut answered = Vec::with_capacity(fetched.len());
         for one in fetched {
-            let telling = Told {
-                high_watermark: one.records.high_watermark.0,
-                log_start_offset: one.records.log_start_offset.0,
-                had_error: one.error != ErrorCode::None,
-            };
+            let telling = Told::of(&one);
             let found = session.partitions.get_full_mut(&(one.topic.clone(), one.partition));
             let Some((index, _, known)) = found else { continue };
             let has_records = one.records.len() > 0

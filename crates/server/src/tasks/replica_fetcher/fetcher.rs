@@ -59,6 +59,7 @@ struct Fetcher {
     /// Those that had an error, until then.
     paused: BTreeMap<Key, Instant>,
     backoff: Duration,
+    is_failing: bool,
     gave_up_at: Instant,
 }
 
@@ -83,6 +84,7 @@ pub(super) async fn run(broker: Arc<Broker>, slot: Slot, inbox: Arc<Inbox>) {
         flushing: BTreeSet::new(),
         paused: BTreeMap::new(),
         backoff: BACKOFF_MIN,
+        is_failing: false,
         gave_up_at: Instant::now(),
         broker,
     };
@@ -140,7 +142,13 @@ impl Fetcher {
             }
             Ended::Failed(error) => {
                 let (leader, _) = self.slot;
-                tracing::warn!("cannot copy from broker {leader}: {error}");
+                // Once is enough to say so; the next that is heard of it is that it goes on.
+                if self.is_failing {
+                    tracing::debug!("cannot copy from broker {leader}: {error}");
+                } else {
+                    tracing::warn!("cannot copy from broker {leader}: {error}");
+                }
+                self.is_failing = true;
                 self.on_link_lost();
                 self.pause_all().await;
             }
@@ -150,8 +158,14 @@ impl Fetcher {
 
     fn resume_paused(&mut self) {
         let now = Instant::now();
-        let due = self.paused.extract_if(.., |_, until| *until <= now);
-        self.changed.extend(due.map(|(key, _)| key));
+        let Self { paused, changed, .. } = self;
+        paused.retain(|key, until| {
+            let is_due = *until <= now;
+            if is_due {
+                changed.insert(*key);
+            }
+            !is_due
+        });
     }
 
     /// Brings the session up to what is to be asked.
@@ -337,6 +351,9 @@ impl Fetcher {
             }
         }
         self.backoff = BACKOFF_MIN;
+        if std::mem::take(&mut self.is_failing) {
+            tracing::info!("copying from broker {} goes on", self.slot.0);
+        }
         let mut round = Round::default();
         for topic in &response.responses {
             let Some(id) = self.topic_id(topic.topic_id, &topic.topic, version) else { continue };

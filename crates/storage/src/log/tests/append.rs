@@ -189,3 +189,47 @@ fn append_time_is_stamped_and_answered() {
     assert!(view.is_intact());
     assert!(view.records().all(|record| record.unwrap().timestamp == 777));
 }
+
+/// KAFKA-18723: a leader has nothing of a later epoch than its own; such batches are another's.
+#[test]
+fn kafka_18723_what_is_of_a_later_epoch_than_the_leaders_is_not_taken() {
+    let mut leader = Rig::new(LogConfig::default());
+    for (epoch, index) in [(3, 0), (3, 1), (5, 2)] {
+        let own = ValidBatch::own(batch(2, 30, index)).unwrap();
+        leader.log.append_as_leader(own, LeaderEpoch(epoch), 0).unwrap();
+    }
+    let bytes = read_all(&leader.log, 0);
+    let mut follower = Rig::new(LogConfig::default());
+    let append = |rig: &mut Rig, epoch| rig.log.append_fetched(&bytes, LeaderEpoch(epoch), 0);
+    assert_eq!(append(&mut follower, 2).unwrap(), Offset(0));
+    assert_eq!(append(&mut follower, 4).unwrap(), Offset(4));
+    assert_eq!(follower.log.latest_epoch(), Some(LeaderEpoch(3)));
+    let mut follower = Rig::new(LogConfig::default());
+    assert_eq!(append(&mut follower, 5).unwrap(), Offset(6));
+    assert!(!follower.log.is_flushed());
+    follower.log.flush().unwrap();
+    assert!(follower.log.is_flushed());
+    follower.log.truncate_to(Offset(4), 0).unwrap();
+    assert!(!follower.log.is_flushed(), "what was cut is to be on disk too");
+}
+
+/// KAFKA-12153: a cut takes what is known of producers back too, so that a leader's batch that follows is judged by
+/// what is still there; also when it is known from a snapshot (KAFKA-12520).
+#[test]
+fn kafka_12153_and_12520_a_cut_takes_back_what_was_known_of_producers() {
+    for restart in [false, true] {
+        let mut rig = Rig::new(LogConfig::default());
+        rig.append(&idempotent(7, 0, 0, 3));
+        rig.append(&idempotent(7, 0, 3, 2));
+        rig.append(&idempotent(8, 0, 0, 1));
+        if restart {
+            rig.close_and_reopen();
+        }
+        assert_eq!(rig.log.truncate_to(Offset(3), 0).unwrap(), Offset(3));
+        assert!(rig.log.producers().entry(ProducerId(8)).is_none());
+        let again = rig.append(&idempotent(7, 0, 3, 2));
+        assert!(!again.is_duplicate);
+        assert_eq!(again.base_offset, Offset(3));
+        assert!(rig.append(&idempotent(7, 0, 0, 3)).is_duplicate);
+    }
+}

@@ -1,0 +1,8 @@
+//! Whole brokers of one cluster: replicas, in-sync replicas, fail-over.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "../broker/client.rs"]
+mod client;
+mod replicas;
+mod rig;

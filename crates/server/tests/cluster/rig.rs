@@ -1,0 +1,128 @@
+//! Nodes under test in one process: the first is controller and broker, the others are brokers.
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use kalda_server::{BrokerConfig, Server};
+use tempfile::TempDir;
+
+use crate::client::Client;
+
+/// Longer than anything here may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A cluster; stopped when dropped.
+pub(crate) struct Cluster {
+    nodes: Vec<Node>,
+    controller_port: u16,
+    settings: Vec<(String, String)>,
+}
+
+struct Node {
+    home: TempDir,
+    port: u16,
+    server: Option<Server>,
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // The controller last: the others tell it that they go.
+        for node in self.nodes.iter_mut().rev() {
+            if let Some(server) = node.server.take() {
+                server.stop();
+                let stopped = server.wait();
+                assert!(stopped.is_ok() || std::thread::panicking(), "{stopped:?}");
+            }
+        }
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+impl Cluster {
+    pub(crate) fn start(count: usize, settings: &[(&str, &str)]) -> Self {
+        let _set_once = tracing_subscriber::fmt()
+            .with_env_filter(std::env::var("RUST_LOG").unwrap_or_default())
+            .with_test_writer()
+            .try_init();
+        let settings = settings.iter().map(|(key, value)| ((*key).into(), (*value).into()));
+        let mut cluster =
+            Self { nodes: Vec::new(), controller_port: free_port(), settings: settings.collect() };
+        for index in 0..count {
+            let home = tempfile::tempdir().unwrap();
+            let meta = format!("version=1\ncluster.id=cluster-under-test\nnode.id={}\n", index + 1);
+            std::fs::create_dir(home.path().join("a")).unwrap();
+            std::fs::write(home.path().join("a/meta.properties"), meta).unwrap();
+            cluster.nodes.push(Node { home, port: free_port(), server: None });
+            cluster.start_node(index);
+        }
+        cluster
+    }
+
+    pub(crate) fn start_node(&mut self, index: usize) {
+        let controller = format!("127.0.0.1:{}", self.controller_port);
+        let node = &mut self.nodes[index];
+        let client = format!("PLAINTEXT://127.0.0.1:{}", node.port);
+        let is_controller = index == 0;
+        let listeners = match is_controller {
+            true => format!("{client},CONTROLLER://{controller}"),
+            false => client.clone(),
+        };
+        let mut all = vec![
+            ("node.id", (index + 1).to_string()),
+            ("broker.rack", format!("rack-{}", index + 1)),
+            ("process.roles", if is_controller { "broker,controller" } else { "broker" }.into()),
+            ("listeners", listeners),
+            ("advertised.listeners", client),
+            ("controller.listener.names", "CONTROLLER".into()),
+            ("listener.security.protocol.map", "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT".into()),
+            ("controller.quorum.voters", format!("1@{controller}")),
+            // Who is gone is noticed soon.
+            ("broker.session.timeout.ms", "1000".into()),
+            ("broker.heartbeat.interval.ms", "100".into()),
+            // The records of the tests are very old.
+            ("log.retention.ms", "-1".into()),
+            ("log.dirs", node.home.path().join("a").display().to_string()),
+        ];
+        all.extend(self.settings.iter().map(|(key, value)| (&**key, value.clone())));
+        let all: Vec<_> = all.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
+        let (config, warnings) = BrokerConfig::load(None, [], &all).unwrap();
+        assert_eq!(warnings, []);
+        let started = Server::start(config);
+        node.server = Some(started.unwrap_or_else(|error| panic!("node {}: {error}", index + 1)));
+    }
+
+    pub(crate) fn stop_node(&mut self, index: usize) {
+        let server = self.nodes[index].server.take().unwrap();
+        server.stop();
+        server.wait().unwrap();
+    }
+
+    /// Whether a node has the directory of a partition.
+    pub(crate) fn has_log(&self, index: usize, partition: &str) -> bool {
+        self.nodes[index].home.path().join("a").join(partition).exists()
+    }
+
+    /// `None` if the node is not there.
+    pub(crate) fn try_client(&self, index: usize) -> Option<Client> {
+        Client::try_connect(SocketAddr::from(([127, 0, 0, 1], self.nodes[index].port))).ok()
+    }
+
+    pub(crate) fn client(&self, index: usize) -> Client {
+        Client::connect(SocketAddr::from(([127, 0, 0, 1], self.nodes[index].port)))
+    }
+}
+
+/// Waits until `look` sees what it wants.
+pub(crate) fn await_some<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited too long: {what}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
