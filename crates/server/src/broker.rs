@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI16, AtomicI64, Ordering};
 
 use kalda_client::HostPort;
 use kalda_env::{Clock, Disk, Rng};
@@ -102,6 +102,8 @@ pub(crate) struct Broker {
     /// The end of the metadata that this node acts on.
     published: watch::Sender<Offset>,
     epoch: AtomicI64,
+    /// The `kraft.version` that this node knows of.
+    kraft_version: AtomicI16,
     warned_of_localhost: AtomicBool,
 }
 
@@ -157,6 +159,7 @@ impl Broker {
             image: RwLock::default(),
             published: watch::Sender::new(Offset::ZERO),
             epoch: AtomicI64::new(-1),
+            kraft_version: AtomicI16::new(0),
             warned_of_localhost: AtomicBool::new(false),
             config,
             clock: world.clock,
@@ -238,6 +241,15 @@ impl Broker {
 
     pub(crate) fn set_epoch(&self, epoch: BrokerEpoch) {
         self.epoch.store(epoch.0, Ordering::Release);
+    }
+
+    /// Whether the voters of the metadata quorum are static (0) or records (1).
+    pub(crate) fn kraft_version(&self) -> i16 {
+        self.kraft_version.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set_kraft_version(&self, version: i16) {
+        self.kraft_version.store(version, Ordering::Relaxed);
     }
 
     /// Where this broker finds its settings.

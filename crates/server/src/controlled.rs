@@ -21,6 +21,8 @@ pub(crate) struct Deciding<'a> {
     pub(crate) controller: Controller<'a>,
     pub(crate) sessions: &'a mut BrokerSessions,
     pub(crate) cluster_id: &'a str,
+    /// Of the quorum, which is no feature of the metadata.
+    pub(crate) kraft_version: i16,
     /// The offset that the first record of this decision gets.
     pub(crate) next_offset: Offset,
     /// On the monotonic clock.

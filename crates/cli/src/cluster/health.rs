@@ -20,7 +20,7 @@ const NAMED_MAX: usize = 5;
 /// A controller that had everything this long ago is not behind.
 const BEHIND_MS: i64 = 5000;
 /// How long is waited for the cluster, unless a file of settings says otherwise.
-const PATIENCE_MS: &str = "10000";
+const PATIENCE_MS: &str = "5000";
 
 /// How a cluster is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]

@@ -165,7 +165,7 @@ fn furthest_behind(quorum: &QuorumDescription) -> (i64, i64) {
     };
     let leader = quorum.leader_replica();
     let time = match leader {
-        Some(leader) if leader.log_end_offset == last.log_end_offset => 0,
+        Some(leader) if leader.id == last.id => 0,
         Some(leader) => match (leader.last_caught_up_ms, last.last_caught_up_ms) {
             (Some(leader), Some(last)) => leader - last,
             _ => -1,

@@ -10,6 +10,9 @@ use kalda_protocol::messages::api_versions::{
 use crate::broker::SUPPORTED_FEATURES;
 use crate::dispatch::{APIS, Handle, RequestContext};
 
+/// The feature of the quorum itself: it is a record of raft, not of the metadata (KIP-853).
+pub(crate) const KRAFT_VERSION: &str = "kraft.version";
+
 /// Stands in the context for a version that this broker does not know.
 pub(crate) const UNSUPPORTED: i16 = i16::MIN;
 
@@ -25,7 +28,8 @@ impl Handle for ApiVersionsRequest {
         let at_controllers = cx.broker.is_controller_listener(&cx.peer);
         let served = APIS.iter().filter(|api| api.is_served(at_controllers));
         // Clients before v4 cannot read a feature whose lowest level is 0 (KAFKA-17011).
-        let shown = SUPPORTED_FEATURES.iter().filter(|(_, min, _)| cx.version >= 4 || *min > 0);
+        let all = SUPPORTED_FEATURES.iter().chain([&(KRAFT_VERSION, 0, 1)]);
+        let shown = all.filter(|(_, min, _)| cx.version >= 4 || *min > 0);
         let supported = shown.map(|(name, min_version, max_version)| SupportedFeatureKey {
             name: (*name).to_owned(),
             min_version: *min_version,
@@ -36,13 +40,19 @@ impl Handle for ApiVersionsRequest {
             max_version_level: *level,
             min_version_level: *level,
         });
+        let kraft_version = cx.broker.kraft_version();
+        let of_quorum = (kraft_version > 0).then(|| FinalizedFeatureKey {
+            name: KRAFT_VERSION.to_owned(),
+            max_version_level: kraft_version,
+            min_version_level: kraft_version,
+        });
         ApiVersionsResponse {
             error_code: ErrorCode::None.code(),
             api_keys: served.map(entry).collect(),
             throttle_time_ms: 0,
             supported_features: supported.collect(),
             finalized_features_epoch: image.end_offset.0,
-            finalized_features: finalized.collect(),
+            finalized_features: finalized.chain(of_quorum).collect(),
             zk_migration_ready: false,
         }
     }

@@ -3,11 +3,26 @@
 
 use std::collections::VecDeque;
 
-use kalda_controller::BrokerSessions;
+use kalda_controller::{BrokerSessions, bootstrap_records};
 use kalda_metadata::{Changes, Image, MetadataLoader};
 use kalda_model::{LeaderEpoch, Offset};
+use kalda_protocol::stored::metadata::MetadataRecord;
 
 use super::handle::{Answer, Unavailable};
+use crate::broker::Broker;
+use crate::directory::DataDirectory;
+
+/// What a new cluster's log begins with: what its directories were formatted with, else what is the
+/// default of this binary.
+pub(super) fn first_records(broker: &Broker, directory: &DataDirectory) -> Vec<MetadataRecord> {
+    let found = kalda_raft::read_bootstrap(&*broker.disk, directory.path());
+    let records = found.unwrap_or_else(|error| {
+        tracing::error!("{error}; a new cluster begins with the default features");
+        None
+    });
+    let records = records.filter(|records| !records.is_empty());
+    records.unwrap_or_else(bootstrap_records)
+}
 
 /// The controller while this node leads.
 pub(super) struct Active {

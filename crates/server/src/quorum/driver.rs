@@ -221,6 +221,7 @@ impl QuorumLoop {
                 let _gone = waiting.send(());
             }
         }
+        self.broker.set_kraft_version(self.quorum.log().kraft_version());
         self.broker.active_controller.set(self.active_controller());
     }
 

@@ -4,14 +4,14 @@
 use std::sync::Arc;
 
 use kalda_client::HostPort;
-use kalda_controller::{BrokerSessions, Controller, Decision, bootstrap_records};
+use kalda_controller::{BrokerSessions, Controller, Decision};
 use kalda_metadata::Image;
 use kalda_model::{BrokerEpoch, BrokerId, LeaderEpoch};
 use kalda_protocol::stored::metadata::{AbortTransactionRecord, MetadataRecord, NoOpRecord};
 use kalda_raft::decision_batches;
 use kalda_raft::quorum::Decision as QuorumDecision;
 
-use super::active::Active;
+use super::active::{Active, first_records};
 use super::driver::QuorumLoop;
 use super::handle::{Answer, Command, Unavailable};
 use crate::broker::Broker;
@@ -44,7 +44,7 @@ impl QuorumLoop {
         }
         let is_new = self.active.as_ref().is_some_and(|it| it.image().features.is_empty());
         if is_new {
-            let records = self.first_records();
+            let records = first_records(&self.broker, &self.directory);
             self.append(records, None);
         }
         // Perhaps the leader before was a broker too, and ended with it.
@@ -52,18 +52,6 @@ impl QuorumLoop {
             let image = active.image();
             image.brokers.keys().for_each(|id| probe(&self.broker, image, *id));
         }
-    }
-
-    /// What a new cluster's log begins with: what its directories were formatted with, else what is
-    /// the default of this binary.
-    fn first_records(&self) -> Vec<MetadataRecord> {
-        let found = kalda_raft::read_bootstrap(&*self.broker.disk, self.directory.path());
-        let records = found.unwrap_or_else(|error| {
-            tracing::error!("{error}; a new cluster begins with the default features");
-            None
-        });
-        let records = records.filter(|records| !records.is_empty());
-        records.unwrap_or_else(bootstrap_records)
     }
 
     pub(super) fn decide(&mut self, command: Command) {
@@ -81,6 +69,7 @@ impl QuorumLoop {
             },
             sessions: &mut active.sessions,
             cluster_id: &self.broker.cluster_id,
+            kraft_version: self.quorum.log().kraft_version(),
             next_offset: end,
             now_ms,
         }));

@@ -157,7 +157,7 @@ pub(crate) async fn run(broker: Arc<Broker>) {
     let every_ms = broker.config.number("broker.heartbeat.interval.ms");
     let every = Duration::from_millis(u64::try_from(every_ms).unwrap_or(2000));
     let mut wish = broker.lifecycle.wish.subscribe();
-    let mut is_fenced = false;
+    let (mut is_fenced, mut is_unregistered) = (false, false);
     loop {
         let now = *wish.borrow_and_update();
         let pause = match now {
@@ -192,11 +192,21 @@ pub(crate) async fn run(broker: Arc<Broker>) {
                 }
             }
             Ok(answer) if answer.error_code == ErrorCode::StaleBrokerEpoch.code() => {
-                broker.stop.ask(Some(format!(
-                    "node {} was registered by another process, or was taken out of the cluster: give each its own node.id",
-                    broker.node
-                )));
-                return;
+                if broker.image().brokers.contains_key(&broker.node) {
+                    broker.stop.ask(Some(format!(
+                        "another process was registered as node {}: give each its own node.id",
+                        broker.node
+                    )));
+                    return;
+                }
+                // A controller in the same process goes on.
+                if !is_unregistered {
+                    tracing::error!(
+                        "broker {} was taken out of the cluster; start it again to let it come back",
+                        broker.node
+                    );
+                }
+                is_unregistered = true;
             }
             Ok(answer) => {
                 let error = ErrorCode::from_code(answer.error_code);
