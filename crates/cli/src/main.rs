@@ -4,6 +4,7 @@
 //! `kafka-topics` or `kafka-topics.sh`. Nothing is decided here but who runs and with which code
 //! the process ends.
 
+mod broker;
 mod broker_api_versions;
 mod cluster;
 mod configs;

@@ -2,9 +2,9 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::{
-    broker_api_versions, cluster, configs, console_consumer, console_producer, consumer_groups,
-    delete_records, dump_log, features, get_offsets, groups, leader_election, links, log_dirs,
-    metadata_quorum, reassign_partitions, stop, storage, topics, transactions,
+    broker, broker_api_versions, cluster, configs, console_consumer, console_producer,
+    consumer_groups, delete_records, dump_log, features, get_offsets, groups, leader_election,
+    links, log_dirs, metadata_quorum, reassign_partitions, stop, storage, topics, transactions,
 };
 
 /// How a tool was called.
@@ -38,6 +38,7 @@ pub(crate) enum Tool {
     Features,
     LeaderElection,
     ReassignPartitions,
+    Broker,
     BrokerApiVersions,
     Storage,
     Links,
@@ -104,6 +105,7 @@ const TOOLS: &[(Tool, &str, &[&str], &str)] = &[
         &["kafka-reassign-partitions"],
         "Move partitions between brokers and directories",
     ),
+    (Tool::Broker, "broker", &[], "Take leaders or everything away from a broker"),
     (
         Tool::BrokerApiVersions,
         "broker-api-versions",
@@ -111,7 +113,7 @@ const TOOLS: &[(Tool, &str, &[&str], &str)] = &[
         "Show what the brokers speak",
     ),
     (Tool::DumpLog, "dump-log", &["kafka-dump-log"], "Print the content of log segments"),
-    (Tool::Storage, "storage", &["kafka-storage"], "Make ids for clusters and directories"),
+    (Tool::Storage, "storage", &["kafka-storage"], "Format log directories, make ids"),
     (Tool::Links, "links", &[], "Make links named as Kafka's tools"),
     (Tool::RunClass, "run-class", &["kafka-run-class"], "Run a tool by the name of Kafka's class"),
     (
@@ -186,6 +188,7 @@ impl Tool {
             Self::Features => features::run(call),
             Self::LeaderElection => leader_election::run(call),
             Self::ReassignPartitions => reassign_partitions::run(call),
+            Self::Broker => broker::run(call),
             Self::BrokerApiVersions => broker_api_versions::run(call),
             Self::Storage => storage::run(call),
             Self::Links => links::run(call),

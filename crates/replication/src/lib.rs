@@ -6,7 +6,7 @@
 //!
 //! Files by concern: `partition` (the state, and what both roles share), `leader` (the high watermark
 //! over all replicas, their fetches), `remote` (one of them as the leader knows it), `isr` (changes of the ISR,
-//! AlterPartition), `follower` (what an answer of the leader means), `nearest` (KIP-392).
+//! AlterPartition), `follower` (what an answer of the leader means), `nearest` (KIP-392), `quota` (KIP-73).
 
 mod effects;
 mod follower;
@@ -14,6 +14,7 @@ mod isr;
 mod leader;
 mod nearest;
 mod partition;
+mod quota;
 mod remote;
 
 pub use effects::{Effects, NewRole, Refused};
@@ -22,3 +23,4 @@ pub use isr::{AlterAnswer, AlterRefused, Proposal};
 pub use leader::{BrokerState, Brokers, ReplicaFetch};
 pub use nearest::Reader;
 pub use partition::{Acks, Durability, Metadata, Partition, Settings};
+pub use quota::{QuotaWindow, ReplicationQuota, ThrottledReplicas};

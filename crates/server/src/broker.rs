@@ -22,6 +22,7 @@ use crate::partitions::PartitionTable;
 use crate::peer::{ActiveController, ControllerChannel, Peers};
 use crate::producer_ids::ProducerIds;
 use crate::quorum::{ControllerHandle, QuorumHandle};
+use crate::replication_quotas::ReplicationQuotas;
 use crate::tasks::alter_partition::IsrChanges;
 use crate::tasks::assign_directories::DirectoryAssignments;
 use crate::tasks::broker_lifecycle::Lifecycle;
@@ -33,7 +34,8 @@ use crate::transactions::TransactionCoordinator;
 pub(crate) use kalda_controller::SUPPORTED_FEATURES;
 
 /// The only selector of replicas to read from that there is, by its name in Kafka (KIP-392).
-const RACK_AWARE_SELECTOR: &str = "org.apache.kafka.common.replica.RackAwareReplicaSelector";
+pub(crate) const RACK_AWARE_SELECTOR: &str =
+    "org.apache.kafka.common.replica.RackAwareReplicaSelector";
 
 /// Limits that hold for every request.
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +86,7 @@ pub(crate) struct Broker {
     pub(crate) peers: Peers,
     pub(crate) fetch_sessions: FetchSessions,
     pub(crate) fetchers: Fetchers,
+    pub(crate) replication_quotas: ReplicationQuotas,
     pub(crate) isr_changes: Arc<IsrChanges>,
     /// Whether consumers are sent to replicas in their own rack (`replica.selector.class`).
     pub(crate) is_rack_aware: bool,
@@ -140,6 +143,7 @@ impl Broker {
             peers: Peers::default(),
             fetch_sessions: FetchSessions::new(sessions, Arc::clone(&world.rng)),
             fetchers: Fetchers::default(),
+            replication_quotas: ReplicationQuotas::new(&config),
             isr_changes: Arc::default(),
             is_rack_aware: config.text("replica.selector.class") == Some(RACK_AWARE_SELECTOR),
             producer_ids: ProducerIds::default(),

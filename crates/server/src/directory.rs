@@ -1,12 +1,13 @@
 //! A log directory of this broker: what storage knows of it, and its flusher.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
 use kalda_env::Disk;
-use kalda_model::{DirectoryId, Offset};
+use kalda_model::{DirectoryId, Offset, TopicPartition};
 use kalda_protocol::ErrorCode;
 use kalda_storage::{Flusher, LogDirectory, StorageError};
 use parking_lot::Mutex;
@@ -19,8 +20,9 @@ pub(crate) struct DataDirectory {
     pub(crate) storage: LogDirectory,
     pub(crate) id: DirectoryId,
     pub(crate) flusher: Flusher,
-    /// Held from the look at the partitions until their checkpoint is written.
-    pub(crate) checkpoints: Mutex<()>,
+    /// Held from the look at the partitions until their checkpoint is written. The high watermarks as they were
+    /// written last.
+    pub(crate) checkpoints: Mutex<BTreeMap<TopicPartition, Offset>>,
     /// The path as it was configured: what clients are shown.
     shown_path: String,
     on_offline: OnOffline,
@@ -77,7 +79,7 @@ impl DataDirectory {
             storage,
             id,
             flusher,
-            checkpoints: Mutex::new(()),
+            checkpoints: Mutex::default(),
             shown_path,
             on_offline,
             relaxed: Mutex::default(),

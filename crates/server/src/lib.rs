@@ -18,6 +18,7 @@ mod partitions;
 mod peer;
 mod producer_ids;
 mod quorum;
+mod replication_quotas;
 mod shard;
 mod start;
 mod tasks;
@@ -26,4 +27,5 @@ mod transactions;
 pub use config::{
     AdvertisedHost, BrokerConfig, ConfigError, Listener, QuorumConfig, Roles, Warning,
 };
+pub use kalda_controller::SUPPORTED_FEATURES;
 pub use start::{Server, StartError};

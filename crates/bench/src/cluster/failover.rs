@@ -24,8 +24,10 @@ const CONNECTIONS: usize = 4;
 const REFRESH: Duration = Duration::from_millis(10);
 /// After an answer that no partition was acknowledged in.
 const RETRY: Duration = Duration::from_millis(5);
-/// `request.timeout.ms` of a produce: who waits longer is refused and tries again.
-const PRODUCE_WITHIN_MS: i32 = 1_000;
+/// Before the kill, a node may take its time.
+const WRITE_WITHIN_MS: i32 = 30_000;
+/// After the kill, who waits longer is refused and tries again.
+const PROBE_WITHIN_MS: i32 = 1_000;
 const CREATE_WITHIN: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Rounds over all partitions before the kill.
@@ -176,22 +178,23 @@ fn write(
     let mut connection = Connection::open(address)?;
     loop {
         for some in partitions.chunks(PER_REQUEST) {
-            let good = produce(&mut connection, topic, some, batch)?;
-            if good.len() < some.len() {
-                return Err(format!("{} of {} were acknowledged", good.len(), some.len()).into());
+            let answers = produce(&mut connection, topic, some, batch, WRITE_WITHIN_MS)?;
+            if let Some((index, code)) = answers.iter().find(|(_, code)| *code != 0) {
+                return Err(format!("a produce to {topic}-{index}: error {code}").into());
             }
         }
         rounds.fetch_add(1, Ordering::AcqRel);
     }
 }
 
-/// Writes a batch to each of these partitions. Answers those that were acknowledged.
+/// Writes a batch to each of these partitions. Answers the error code of each.
 fn produce(
     connection: &mut Connection,
     topic: &str,
     partitions: &[i32],
     batch: &Bytes,
-) -> Outcome<Vec<i32>> {
+    timeout_ms: i32,
+) -> Outcome<Vec<(i32, i16)>> {
     let data = |&index: &i32| PartitionProduceData { index, records: Some(batch.clone()) };
     let topic = TopicProduceData {
         name: topic.to_owned(),
@@ -200,14 +203,14 @@ fn produce(
     };
     let request = ProduceRequest {
         acks: -1,
-        timeout_ms: PRODUCE_WITHIN_MS,
+        timeout_ms,
         topic_data: vec![topic],
         ..ProduceRequest::default()
     };
     connection.send(&frame(&request, PRODUCE)?)?;
     let answer = connection.receive::<ProduceRequest>(PRODUCE)?;
     let all = answer.responses.iter().flat_map(|topic| &topic.partition_responses);
-    Ok(all.filter(|one| one.error_code == 0).map(|one| one.index).collect())
+    Ok(all.map(|one| (one.index, one.error_code)).collect())
 }
 
 impl Scene {
@@ -261,13 +264,14 @@ impl Scene {
                 let open = connection.take().map_or_else(|| Connection::open(address), Ok);
                 // A connection that breaks is replaced.
                 let Ok(mut open) = open else { break };
-                let Ok(good) = produce(&mut open, &self.topic, some, &self.batch) else { break };
+                let tried = produce(&mut open, &self.topic, some, &self.batch, PROBE_WITHIN_MS);
+                let Ok(answers) = tried else { break };
                 connection = Some(open);
                 let now = self.killed.elapsed();
-                came_back += good.len();
                 let mut partitions = locked(&self.partitions);
-                for index in good {
-                    partitions[index as usize].acknowledged = Some(now);
+                for (index, _) in answers.iter().filter(|(_, code)| *code == 0) {
+                    partitions[*index as usize].acknowledged = Some(now);
+                    came_back += 1;
                 }
             }
             if came_back == 0 {

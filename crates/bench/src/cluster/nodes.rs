@@ -19,6 +19,8 @@ pub(super) const NODES: [i32; 3] = [1, 2, 3];
 pub(super) const HEAP: &str = "768m";
 /// Below the ports that this machine gives to who dials, so that the port of a dead node stays free.
 const PORTS: std::ops::Range<u16> = 21_000..32_000;
+/// What the files begin with that a wiped node keeps.
+const KEPT: [&str; 4] = ["__cluster_metadata", "meta.properties", "bootstrap.checkpoint", ".lock"];
 /// The same for both.
 const SETTINGS: [&str; 7] = [
     "process.roles=broker,controller",
@@ -99,9 +101,21 @@ impl Cluster {
         Ok(())
     }
 
-    /// Removes whatever a node had on disk; it must have ended.
+    /// Removes every partition that a node had on disk, and what it noted about them; it must have ended. Who it
+    /// is and its copy of the metadata stay: a voter of the quorum that forgets its vote is another matter.
     pub(super) fn wipe(&self, id: i32) -> Outcome<()> {
-        Ok(fs::remove_dir_all(self.own(id).join("data"))?)
+        for entry in fs::read_dir(self.own(id).join("data"))? {
+            let (entry, path) = entry.map(|entry| (entry.file_name(), entry.path()))?;
+            if KEPT.iter().any(|kept| entry.to_string_lossy().starts_with(kept)) {
+                continue;
+            }
+            if path.is_dir() {
+                fs::remove_dir_all(path)?;
+            } else {
+                fs::remove_file(path)?;
+            }
+        }
+        Ok(())
     }
 
     /// Starts a node that has ended, and does not wait.

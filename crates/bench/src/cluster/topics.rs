@@ -22,8 +22,8 @@ use crate::wire::Connection;
 
 const CREATE_TOPICS: i16 = 5;
 const METADATA: i16 = 9;
-const DESCRIBE_QUORUM: i16 = 0;
-const PATIENCE: Duration = Duration::from_secs(180);
+const DESCRIBE_QUORUM: i16 = 2;
+const PATIENCE: Duration = Duration::from_secs(300);
 /// Between two looks at a cluster.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// Longer where ten thousand partitions are looked at.

@@ -16,7 +16,7 @@ use crate::options::{
 };
 use crate::output::{complain, print_line};
 use crate::tool::Call;
-pub(crate) use levels::{METADATA_VERSION, Release, dependencies, version_mapping};
+pub(crate) use levels::{METADATA_VERSION, Release, dependencies, parse_level, version_mapping};
 
 const TOOL: Commands = Commands {
     grammar: Grammar {
@@ -140,7 +140,7 @@ fn wanted(parsed: &Parsed, update: FeatureUpdate) -> Outcome<BTreeMap<String, i1
         levels.insert(METADATA_VERSION.to_owned(), release.level);
     }
     for feature in parsed.values("feature") {
-        let (name, level) = levels::parse_level(feature).map_err(Failure::usage)?;
+        let (name, level) = parse_level(feature).map_err(Failure::usage)?;
         once(levels.insert(name.to_owned(), level), name)?;
     }
     Ok(levels)

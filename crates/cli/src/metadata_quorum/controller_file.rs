@@ -36,7 +36,7 @@ impl Controller {
             )));
         }
         let directory = directory_id(&config.metadata_log_dir)?;
-        let endpoints = endpoints(&config);
+        let endpoints = controller_endpoints(&config);
         if endpoints.is_empty() {
             return Err(Failure::usage(format!(
                 "Cannot find information about controller listener name: {} in {file}",
@@ -59,7 +59,7 @@ fn directory_id(dir: &Path) -> Outcome<Uuid> {
 }
 
 /// Where a controller is reached by others, in the order of `controller.listener.names`.
-pub(crate) fn endpoints(config: &BrokerConfig) -> Vec<VoterEndpoint> {
+pub(crate) fn controller_endpoints(config: &BrokerConfig) -> Vec<VoterEndpoint> {
     let names = config.quorum.listener_names.iter();
     let found = names.filter_map(|name| {
         let listener = config.listeners.iter().find(|listener| listener.name == *name)?;

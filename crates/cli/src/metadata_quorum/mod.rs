@@ -3,13 +3,13 @@
 
 mod controller_file;
 
-use kalda_client::Admin;
 use kalda_client::admin::{QuorumDescription, QuorumReplica, VoterEndpoint};
+use kalda_client::{Admin, Properties};
 use kalda_env::{Clock as _, SystemClock};
 use kalda_model::{BrokerId, Uuid};
 use serde_json::{Value, json};
 
-use crate::connect::{admin_client, block_on};
+use crate::connect::{admin_client, block_on, client};
 use crate::failure::{Failure, Outcome};
 use crate::options::{
     Arg, BOOTSTRAP_CONTROLLER, BOOTSTRAP_SERVER, COMMAND_CONFIG, Chosen, Commands, Format, Grammar,
@@ -19,6 +19,7 @@ use crate::output::print_line;
 use crate::table::print_table;
 use crate::tool::Call;
 use controller_file::Controller;
+pub(crate) use controller_file::controller_endpoints;
 
 const TOOL: Commands = Commands {
     grammar: Grammar {
@@ -257,7 +258,8 @@ fn add_controller(parsed: &Parsed) -> Outcome {
     let Controller { id, directory, endpoints } = Controller::read(file)?;
     let is_dry = parsed.has("dry-run");
     if !is_dry {
-        let admin = admin(parsed)?;
+        // The settings in that file are a server's.
+        let admin = client(parsed, Properties::default(), "adminclient-1")?.admin();
         block_on(async { Ok(admin.add_voter(id, directory, &endpoints).await?) })?;
     }
     let verb = if is_dry { "DRY RUN of adding" } else { "Added" };

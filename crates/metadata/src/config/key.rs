@@ -46,6 +46,8 @@ pub enum Valid {
     ListOf(&'static [&'static str]),
     /// -1 or more, or one of the ranges that a compression level may have.
     Level(&'static [i64], i64, i64),
+    /// `*`, or a list of `partition:broker` pairs.
+    Replicas,
 }
 
 /// One setting.
@@ -173,6 +175,21 @@ impl ConfigKey {
             Valid::ListOf(words) => {
                 let mut items = value.split(',').map(str::trim).filter(|item| !item.is_empty());
                 if items.all(|item| words.contains(&item)) { Ok(()) } else { unknown(words) }
+            }
+            Valid::Replicas => {
+                let is_number =
+                    |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+                let is_pair = |item: &str| {
+                    let pair = item.split_once(':');
+                    item.is_empty() || pair.is_some_and(|(a, b)| is_number(a) && is_number(b))
+                };
+                if value == "*" || value.split(',').map(str::trim).all(is_pair) {
+                    return Ok(());
+                }
+                Err(format!(
+                    "{} must be the literal '*' or a list of replicas in the following format: [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+                    self.name
+                ))
             }
             _ => Ok(()),
         }

@@ -10,6 +10,7 @@ use super::environment::setting_name;
 use super::listeners::{Address, AdvertisedHost, Listener, parse_addresses, parse_protocol_map};
 use super::properties;
 use super::quorum::QuorumConfig;
+use crate::broker::RACK_AWARE_SELECTOR;
 
 /// Where data goes when nobody says.
 const DEFAULT_LOG_DIR: &str = "kalda-data";
@@ -107,6 +108,7 @@ impl BrokerConfig {
         let quorum = QuorumConfig::read(&values, node_id, roles)?;
         let listeners = listeners(&values, roles, &quorum)?;
         let inter_broker_listener = inter_broker_listener(&values, roles, &listeners)?;
+        check_selector(&values)?;
         Ok(Self {
             node_id,
             log_dirs,
@@ -123,7 +125,27 @@ impl BrokerConfig {
     /// Whether nobody said that there are other nodes.
     #[must_use]
     pub fn is_alone(&self) -> bool {
-        self.roles.broker && self.roles.controller && !self.quorum.names_others()
+        let is_whole = self.roles.broker && self.roles.controller;
+        is_whole && !self.quorum.names_others() && !self.bootstraps_elsewhere()
+    }
+
+    /// Whether the quorum is to be found at an address that is not known to be this node's own: one
+    /// that votes alone while it should have joined would be a second cluster.
+    fn bootstraps_elsewhere(&self) -> bool {
+        let own: Vec<&Listener> = self.listeners.iter().filter(|it| it.is_controllers).collect();
+        let is_own = |server: &kalda_client::HostPort| {
+            let is_loopback = matches!(&*server.host, "localhost" | "127.0.0.1" | "::1");
+            own.iter().any(|listener| {
+                let advertised = match &listener.advertised {
+                    AdvertisedHost::Fixed { host, .. } => host.as_str(),
+                    AdvertisedHost::AsDialled => "",
+                };
+                let is_host = [listener.host.as_str(), advertised].contains(&server.host.as_str());
+                server.port == listener.port && (is_loopback || is_host)
+            })
+        };
+        // Without a controller's listener nobody but this node can be meant.
+        !own.is_empty() && !self.quorum.bootstrap.iter().all(is_own)
     }
 
     /// A setting's value: what was given, else its default.
@@ -273,6 +295,17 @@ fn listeners(
     Ok(listeners)
 }
 
+/// There are no plugins: the selectors are those that are built in.
+fn check_selector(values: &BTreeMap<String, String>) -> Result<(), String> {
+    let class = values.get("replica.selector.class").map_or("", |class| class.trim());
+    if class.is_empty() || class == RACK_AWARE_SELECTOR {
+        return Ok(());
+    }
+    Err(format!(
+        "replica.selector.class: `{class}` is not known; leave it empty, so that consumers read from leaders, or set {RACK_AWARE_SELECTOR}"
+    ))
+}
+
 /// Where brokers reach each other: `inter.broker.listener.name`, else the listener that has the
 /// protocol of `security.inter.broker.protocol`.
 fn inter_broker_listener(
@@ -315,6 +348,27 @@ mod tests {
         assert_eq!(config.listeners[0].port, 9092);
         assert_eq!(config.number("num.partitions"), 1);
         assert!(warnings.is_empty());
+    }
+
+    #[test]
+    fn a_node_that_is_to_find_its_quorum_elsewhere_is_not_alone() {
+        let is_alone = |servers: &str| {
+            let file = format!(
+                "listeners=PLAINTEXT://:9092,CONTROLLER://b:9093\ncontroller.quorum.bootstrap.servers={servers}\n"
+            );
+            load(&file).unwrap().0.is_alone()
+        };
+        assert!(is_alone("localhost:9093") && is_alone("b:9093") && is_alone(""));
+        assert!(!is_alone("a:9093") && !is_alone("localhost:9095") && !is_alone("a:9093,b:9093"));
+    }
+
+    #[test]
+    fn an_unknown_selector_of_replicas_is_refused() {
+        let of = |class: &str| load(&format!("replica.selector.class={class}\n")).map(|_| ());
+        assert_eq!(of(""), Ok(()));
+        assert_eq!(of(RACK_AWARE_SELECTOR), Ok(()));
+        let error = of("com.example.Nearest").unwrap_err().0;
+        assert!(error.starts_with("replica.selector.class: `com.example.Nearest` is not known"));
     }
 
     #[test]

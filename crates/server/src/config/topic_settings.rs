@@ -6,7 +6,7 @@ use kalda_metadata::Image;
 use kalda_metadata::config::{ConfigKey, ConfigSources, MinInsyncReplicas, topic_key};
 use kalda_metadata::{ConfigResource, config::ConfigSource};
 use kalda_records::{Compression, CompressionType, TimestampType};
-use kalda_replication::{Durability, Settings};
+use kalda_replication::{Durability, Settings, ThrottledReplicas};
 use kalda_storage::config::RATIO_ONE;
 use kalda_storage::{CleanupPolicy, LogConfig};
 
@@ -15,6 +15,10 @@ use kalda_storage::{CleanupPolicy, LogConfig};
 pub(crate) struct TopicSettings {
     pub(crate) log: Arc<LogConfig>,
     pub(crate) replication: Settings,
+    /// Which partitions `leader.replication.throttled.rate` holds for on this broker.
+    pub(crate) throttled_leaders: ThrottledReplicas,
+    /// And `follower.replication.throttled.rate`.
+    pub(crate) throttled_followers: ThrottledReplicas,
 }
 
 /// What the broker's own settings add to those of each topic.
@@ -77,7 +81,10 @@ impl TopicSettings {
             preallocate: view.text("preallocate") == "true",
             producer_id_expiration_ms: wide.producer_id_expiration_ms,
         };
+        let throttled = |name: &str| ThrottledReplicas::parse(&view.text(name), sources.broker);
         Arc::new(Self {
+            throttled_leaders: throttled("leader.replication.throttled.replicas"),
+            throttled_followers: throttled("follower.replication.throttled.replicas"),
             log: Arc::new(log),
             replication: Settings {
                 durability: view.durability(),

@@ -24,6 +24,8 @@ pub(crate) struct FetchedRecords {
     pub(crate) aborted_transactions: Option<Vec<(ProducerId, Offset)>>,
     /// There is more behind these records, which only another fetch can read: nobody waits for it.
     pub(crate) is_on_older_segment: bool,
+    /// The replica is not in sync, and these are limited: there may be more than it is given now (KIP-73).
+    pub(crate) is_throttled: bool,
     records: Records,
 }
 
@@ -51,6 +53,7 @@ impl FetchedRecords {
             diverging: None,
             aborted_transactions: None,
             is_on_older_segment: false,
+            is_throttled: false,
             records: Records::Bytes(bytes),
         }
     }

@@ -80,6 +80,11 @@ impl HostedPartition {
         self.state.lock().fetcher = fetcher;
     }
 
+    /// Whether `follower.replication.throttled.rate` holds for it while it is not in sync.
+    pub(crate) fn is_throttled_follower(&self) -> bool {
+        self.settings.read().throttled_followers.contains(self.index)
+    }
+
     /// What to ask next.
     pub(crate) fn next_fetch(self: &Arc<Self>) -> NextFetch {
         let Ok(state) = self.serving() else { return NextFetch::Nothing };

@@ -38,6 +38,8 @@ pub(crate) struct ReadLimits {
     pub(crate) max_bytes: usize,
     /// The first batch comes even if it is larger (KIP-74).
     pub(crate) at_least_one_batch: bool,
+    /// What throttled partitions may send to replicas that are not in sync; `None` if nothing is throttled.
+    pub(crate) throttled_max_bytes: Option<usize>,
 }
 
 /// Who reads.
@@ -67,7 +69,7 @@ impl HostedPartition {
         &self,
         want: &Wanted,
         reading: &Reading<'_>,
-        limits: ReadLimits,
+        mut limits: ReadLimits,
     ) -> Result<FetchedRecords, ErrorCode> {
         let isolation = reading.isolation;
         let mut state = self.serving()?;
@@ -91,6 +93,16 @@ impl HostedPartition {
             }
         }
         let mut found = state.bounds(isolation);
+        if let (Who::Replica { id, .. }, Some(left)) = (reading.who, limits.throttled_max_bytes)
+            && self.settings.read().throttled_leaders.contains(self.index)
+            && !state.partition.isr().contains(&id)
+        {
+            found.is_throttled = true;
+            if left == 0 {
+                return Ok(found);
+            }
+            limits.max_bytes = limits.max_bytes.min(left);
+        }
         let options = ReadOptions {
             max_bytes: limits.max_bytes,
             upper: found.readable_end,

@@ -49,7 +49,7 @@ pub(crate) struct QuorumParts {
 pub(crate) struct QuorumLoop {
     pub(super) broker: Arc<Broker>,
     log: Arc<SharedMetadataLog>,
-    directory: Arc<DataDirectory>,
+    pub(super) directory: Arc<DataDirectory>,
     pub(super) quorum: Quorum,
     events: mpsc::UnboundedReceiver<Event>,
     addresses: Addresses,

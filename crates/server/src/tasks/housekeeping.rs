@@ -22,19 +22,23 @@ const FIRST_RETENTION_MS: i64 = 30_000;
 struct Due {
     retention_ms: i64,
     checkpoint_ms: i64,
+    high_watermarks_ms: i64,
 }
 
 /// Runs until the broker stops.
 pub(crate) async fn run(broker: Arc<Broker>) {
-    let mut due = Due { retention_ms: 0, checkpoint_ms: 0 };
+    let mut due = Due { retention_ms: 0, checkpoint_ms: 0, high_watermarks_ms: 0 };
     let now_ms = broker.clock.monotonic_ms();
     let interval_ms = broker.config.number("log.retention.check.interval.ms");
     due.retention_ms = now_ms + FIRST_RETENTION_MS.min(interval_ms);
     due.checkpoint_ms = now_ms + checkpoint_interval_ms(&broker);
+    due.high_watermarks_ms = now_ms + high_watermarks_interval_ms(&broker);
     remove_deleted(&broker).await;
     loop {
+        let left_ms = due.high_watermarks_ms - broker.clock.monotonic_ms();
+        let next = TICK.min(Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)));
         tokio::select! {
-            () = tokio::time::sleep(TICK) => {}
+            () = tokio::time::sleep(next) => {}
             () = broker.stopping() => return,
         }
         tick(&broker, &mut due).await;
@@ -43,6 +47,10 @@ pub(crate) async fn run(broker: Arc<Broker>) {
 
 fn checkpoint_interval_ms(broker: &Broker) -> i64 {
     broker.config.number("log.flush.offset.checkpoint.interval.ms")
+}
+
+fn high_watermarks_interval_ms(broker: &Broker) -> i64 {
+    broker.config.number("replica.high.watermark.checkpoint.interval.ms").max(1)
 }
 
 async fn tick(broker: &Arc<Broker>, due: &mut Due) {
@@ -54,13 +62,23 @@ async fn tick(broker: &Arc<Broker>, due: &mut Due) {
     }
     if now_ms >= due.checkpoint_ms {
         due.checkpoint_ms = now_ms + checkpoint_interval_ms(broker);
-        for directory in &broker.directories {
-            if let Err(error) = write_checkpoints(directory) {
-                directory.fail(&error);
-            }
+        for which in [Checkpoint::RecoveryPoint, Checkpoint::LogStart, Checkpoint::Cleaner] {
+            write_everywhere(broker, which);
         }
     }
+    if now_ms >= due.high_watermarks_ms {
+        due.high_watermarks_ms = now_ms + high_watermarks_interval_ms(broker);
+        write_everywhere(broker, Checkpoint::HighWatermark);
+    }
     remove_files(broker);
+}
+
+fn write_everywhere(broker: &Broker, which: Checkpoint) {
+    for directory in &broker.directories {
+        if let Err(error) = write_checkpoint(directory, which) {
+            directory.fail(&error);
+        }
+    }
 }
 
 /// Page-cache mode: flushes what has waited for `flush.ms`.
@@ -171,7 +189,7 @@ pub(crate) fn write_checkpoint(
     which: Checkpoint,
 ) -> Result<(), StorageError> {
     // An older view must not be written over a newer one.
-    let _one_at_a_time = directory.checkpoints.lock();
+    let mut high_watermarks = directory.checkpoints.lock();
     let mut offsets = BTreeMap::new();
     for partition in directory.hosted() {
         let offset = partition.with_log(|log, state| match which {
@@ -199,5 +217,12 @@ pub(crate) fn write_checkpoint(
     if directory.storage.is_offline() {
         return Ok(());
     }
-    directory.storage.store_checkpoint(which, &offsets)
+    if which == Checkpoint::HighWatermark && *high_watermarks == offsets {
+        return Ok(());
+    }
+    directory.storage.store_checkpoint(which, &offsets)?;
+    if which == Checkpoint::HighWatermark {
+        *high_watermarks = offsets;
+    }
+    Ok(())
 }

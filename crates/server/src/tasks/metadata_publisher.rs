@@ -78,6 +78,7 @@ async fn host_all(
     opened: OpenedDirectories,
     hosted: oneshot::Sender<Result<LastShutdown, StartError>>,
 ) -> bool {
+    broker.replication_quotas.on_settings(broker, &broker.image());
     let for_thread = Arc::clone(broker);
     let hosting = tokio::task::spawn_blocking(move || start::host_partitions(&for_thread, &opened));
     let outcome = hosting.await.unwrap_or_else(|_| {
@@ -148,6 +149,7 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes, end: Offs
 fn apply_settings(broker: &Arc<Broker>, image: &Image, changes: &Changes) {
     let of_brokers = |resource: &ConfigResource| resource.kind == ResourceType::Broker;
     let topics: Vec<_> = if changes.configs.iter().any(of_brokers) {
+        broker.replication_quotas.on_settings(broker, image);
         image.topics.iter().collect()
     } else {
         let names = changes.configs.iter().filter(|changed| changed.kind == ResourceType::Topic);

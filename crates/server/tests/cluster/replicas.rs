@@ -25,7 +25,12 @@ fn create(cluster: &Cluster, name: &str, partitions: i32, configs: &[(&str, &str
 }
 
 /// One partition on these brokers.
-fn create_on(cluster: &Cluster, name: &str, broker_ids: &[i32], configs: &[(&str, &str)]) {
+pub(crate) fn create_on(
+    cluster: &Cluster,
+    name: &str,
+    broker_ids: &[i32],
+    configs: &[(&str, &str)],
+) {
     let assignment =
         CreatableReplicaAssignment { partition_index: 0, broker_ids: broker_ids.to_vec() };
     let topic = CreatableTopic {
@@ -55,7 +60,7 @@ fn registered(cluster: &Cluster, at: usize, topic: &str, index: i32) -> Metadata
 }
 
 /// The index of the node that leads, once `at` has heard of `in_sync` members of the ISR.
-fn await_leader(cluster: &Cluster, at: usize, topic: &str, in_sync: usize) -> usize {
+pub(crate) fn await_leader(cluster: &Cluster, at: usize, topic: &str, in_sync: usize) -> usize {
     await_some("a leader and its ISR", || {
         let described = cluster.client(at).describe(topic);
         let partition = described.partitions.first()?;
@@ -68,12 +73,38 @@ fn await_leader(cluster: &Cluster, at: usize, topic: &str, in_sync: usize) -> us
     })
 }
 
-fn produce(client: &mut Client, topic: &str, acks: i16, records: Bytes) -> (ErrorCode, i64) {
+pub(crate) fn produce(
+    client: &mut Client,
+    topic: &str,
+    acks: i16,
+    records: Bytes,
+) -> (ErrorCode, i64) {
     let mut request = produce_request(topic, 0, acks, records);
     request.timeout_ms = 30_000;
     let response = client.call(9, &request);
     let answer = &response.responses[0].partition_responses[0];
     (ErrorCode::from_code(answer.error_code).unwrap(), answer.base_offset)
+}
+
+/// Begins to move the only partition of a topic.
+pub(crate) fn move_to(cluster: &Cluster, topic: &str, replicas: &[i32]) {
+    let partition = ReassignablePartition { partition_index: 0, replicas: Some(replicas.to_vec()) };
+    let topic = ReassignableTopic { name: topic.to_owned(), partitions: vec![partition] };
+    let request = AlterPartitionReassignmentsRequest {
+        topics: vec![topic],
+        timeout_ms: 30_000,
+        ..AlterPartitionReassignmentsRequest::default()
+    };
+    let response = cluster.client(0).call(0, &request);
+    assert_eq!(response.error_code, 0, "{response:?}");
+    assert_eq!(response.responses[0].partitions[0].error_code, 0, "{response:?}");
+}
+
+/// The ISR of a topic's only partition, in order.
+pub(crate) fn in_sync(cluster: &Cluster, at: usize, topic: &str) -> Vec<i32> {
+    let mut isr = registered(cluster, at, topic, 0).isr_nodes;
+    isr.sort_unstable();
+    isr
 }
 
 /// Reads as a consumer that says where it is, and may so be served by a follower.
@@ -304,25 +335,8 @@ fn a_partition_that_moves_is_copied_first_and_then_gone() {
         assert_eq!(produce(&mut client, "t", -1, batch(["v"])), (ErrorCode::None, number));
     }
     assert!(cluster.has_log(2, "t-0"));
-    let partition = ReassignablePartition {
-        partition_index: 0,
-        replicas: Some(vec![1, 2]),
-        ..Default::default()
-    };
-    let topic = ReassignableTopic { name: "t".to_owned(), partitions: vec![partition] };
-    let request = AlterPartitionReassignmentsRequest {
-        topics: vec![topic],
-        timeout_ms: 30_000,
-        ..AlterPartitionReassignmentsRequest::default()
-    };
-    let response = cluster.client(0).call(0, &request);
-    assert_eq!(response.error_code, 0, "{response:?}");
-    assert_eq!(response.responses[0].partitions[0].error_code, 0, "{response:?}");
-    await_some("the end of the move", || {
-        let mut isr = registered(&cluster, 0, "t", 0).isr_nodes;
-        isr.sort_unstable();
-        (isr == [1, 2]).then_some(())
-    });
+    move_to(&cluster, "t", &[1, 2]);
+    await_some("the end of the move", || (in_sync(&cluster, 0, "t") == [1, 2]).then_some(()));
     let found = await_some("the records where they moved", || {
         let found = read_near(&mut cluster.client(0), "t", 0, "nowhere");
         (found.high_watermark == 10).then_some(found)

@@ -6,7 +6,7 @@
 use super::topic;
 use crate::config::ConfigKey;
 use crate::config::ConfigType::{Boolean, Double, Int, List, Long, String};
-use crate::config::Valid::{Any, AtLeast, Between, Fraction, Level, ListOf, OneOf};
+use crate::config::Valid::{Any, AtLeast, Between, Fraction, Level, ListOf, OneOf, Replicas};
 
 #[rustfmt::skip]
 pub(super) static KEYS: &[ConfigKey] = &[
@@ -19,9 +19,9 @@ pub(super) static KEYS: &[ConfigKey] = &[
     topic("file.delete.delay.ms", Long, Some("60000"), AtLeast(0), &[("log.segment.delete.delay.ms", 1)], "Wait between dropping a segment from the log and removing its files."),
     topic("flush.messages", Long, Some("9223372036854775807"), AtLeast(1), &[("log.flush.interval.messages", 1)], "Messages after which this topic is flushed to disk."),
     topic("flush.ms", Long, Some("9223372036854775807"), AtLeast(0), &[("log.flush.interval.ms", 1), ("log.flush.scheduler.interval.ms", 1)], "Time after which this topic is flushed to disk."),
-    topic("follower.replication.throttled.replicas", List, Some(""), Any, &[], "Replicas whose copying is throttled on the follower, as partition:broker pairs or *."),
+    topic("follower.replication.throttled.replicas", List, Some(""), Replicas, &[], "Replicas whose copying is throttled on the follower, as partition:broker pairs or *."),
     topic("index.interval.bytes", Int, Some("4096"), AtLeast(0), &[("log.index.interval.bytes", 1)], "Bytes of log between two entries of the offset index."),
-    topic("leader.replication.throttled.replicas", List, Some(""), Any, &[], "Replicas whose copying is throttled on the leader, as partition:broker pairs or *."),
+    topic("leader.replication.throttled.replicas", List, Some(""), Replicas, &[], "Replicas whose copying is throttled on the leader, as partition:broker pairs or *."),
     topic("local.retention.bytes", Long, Some("-2"), AtLeast(-2), &[("log.local.retention.bytes", 1)], "Bytes per partition kept on local disk with tiering; -2 follows retention.bytes."),
     topic("local.retention.ms", Long, Some("-2"), AtLeast(-2), &[("log.local.retention.ms", 1)], "Age kept on local disk with tiering; -2 follows retention.ms."),
     topic("max.compaction.lag.ms", Long, Some("9223372036854775807"), AtLeast(1), &[("log.cleaner.max.compaction.lag.ms", 1)], "Longest time a record may stay out of reach of compaction."),

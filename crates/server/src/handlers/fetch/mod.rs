@@ -94,10 +94,11 @@ pub(crate) async fn serve(
         isolation,
         who,
     };
+    let is_replica = matches!(who, Who::Replica { .. });
     let wait_ms = u64::try_from(request.max_wait_ms).unwrap_or(0);
     let mut deadline = tokio::time::Instant::now() + std::time::Duration::from_millis(wait_ms);
     let fetched = loop {
-        let Outcome { fetched, is_ready, missing_bytes } = read.once(&wanted);
+        let Outcome { fetched, is_ready, missing_bytes, is_throttled } = read.once(&wanted);
         // A session without anything new waits for it; without partitions there is nothing to wait for.
         let is_ready = is_ready || wanted.is_empty() && session.is_empty();
         if is_ready
@@ -109,6 +110,9 @@ pub(crate) async fn serve(
         }
         if isolation == Isolation::LogEnd && session.has_news(&fetched) {
             deadline = deadline.min(tokio::time::Instant::now() + HIGH_WATERMARK_DELAY);
+        }
+        if is_throttled {
+            deadline = deadline.min(tokio::time::Instant::now() + refill(&cx));
         }
         let parked = ParkedFetch::new(missing_bytes);
         // Taken back even if the connection is cut while it waits.
@@ -127,8 +131,19 @@ pub(crate) async fn serve(
             break read.once(&wanted).fetched;
         }
     };
+    if is_replica {
+        let bytes = Outcome::throttled_bytes(&fetched);
+        cx.broker.replication_quotas.leader.on_passed(bytes, cx.broker.clock.monotonic_ms());
+    }
     let answered = session.answer(fetched, now_ms);
     Ok(encode::response(cx.version, session.id(), &answered, out)?)
+}
+
+/// How long until throttled replicas may be sent something again.
+fn refill(cx: &RequestContext) -> std::time::Duration {
+    let quota = &cx.broker.replication_quotas.leader;
+    let ms = quota.ready_in_ms(cx.broker.clock.monotonic_ms());
+    std::time::Duration::from_millis(u64::try_from(ms).unwrap_or(0))
 }
 
 /// Ends at the deadline; which comes nearer when the high watermark moves under a replica that waits.

@@ -27,6 +27,16 @@ pub(super) struct Outcome {
     pub(super) is_ready: bool,
     /// How many more bytes the client waits for.
     pub(super) missing_bytes: usize,
+    /// Something is left out because the replica is throttled.
+    pub(super) is_throttled: bool,
+}
+
+impl Outcome {
+    /// The bytes of it that count against the leader's quota.
+    pub(super) fn throttled_bytes(fetched: &[Fetched]) -> usize {
+        let throttled = fetched.iter().filter(|one| one.records.is_throttled);
+        throttled.map(|one| one.records.len()).sum()
+    }
 }
 
 impl Read<'_> {
@@ -44,16 +54,23 @@ impl Read<'_> {
         let mut left = self.max_bytes;
         let mut found_bytes = 0;
         let mut is_ready = false;
+        let mut throttled_left = self.throttled_max_bytes();
+        let mut is_throttled = false;
         let mut fetched = Vec::with_capacity(wanted.len());
         for want in wanted {
             let limits = ReadLimits {
                 max_bytes: want.max_bytes.min(left),
                 at_least_one_batch: found_bytes == 0,
+                throttled_max_bytes: throttled_left,
             };
             let one = self.read_one(&reading, want, limits);
             let len = one.records.len();
             found_bytes += len;
             left = left.saturating_sub(len);
+            if one.records.is_throttled {
+                is_throttled |= len == 0 && one.records.readable_end.0 > want.fetch_offset;
+                throttled_left = throttled_left.map(|bytes| bytes.saturating_sub(len));
+            }
             is_ready |= one.error != ErrorCode::None
                 || one.records.diverging.is_some()
                 || one.records.preferred_read_replica.is_some()
@@ -61,7 +78,18 @@ impl Read<'_> {
             fetched.push(one);
         }
         is_ready |= found_bytes >= self.min_bytes;
-        Outcome { fetched, is_ready, missing_bytes: self.min_bytes.saturating_sub(found_bytes) }
+        let missing_bytes = self.min_bytes.saturating_sub(found_bytes);
+        Outcome { fetched, is_ready, missing_bytes, is_throttled }
+    }
+
+    fn throttled_max_bytes(&self) -> Option<usize> {
+        match self.who {
+            Who::Replica { .. } => {
+                let quota = &self.broker.replication_quotas.leader;
+                quota.available(self.broker.clock.monotonic_ms())
+            }
+            Who::Consumer { .. } => None,
+        }
     }
 
     fn read_one(&self, reading: &Reading<'_>, want: &Wanted, limits: ReadLimits) -> Fetched {

@@ -180,6 +180,14 @@ impl Fetcher {
                 continue;
             }
             match partition.hosted.next_fetch() {
+                NextFetch::Ask(to_fetch)
+                    if to_fetch.position.leader == self.slot.0
+                        && let Some(until) = self.throttled_until(&partition.hosted) =>
+                {
+                    self.flushing.remove(&key);
+                    self.session.forget(key);
+                    self.paused.insert(key, until);
+                }
                 NextFetch::Ask(to_fetch) if to_fetch.position.leader == self.slot.0 => {
                     self.flushing.remove(&key);
                     self.session.ask(key, to_fetch);
@@ -193,6 +201,28 @@ impl Fetcher {
                     self.flushing.insert(key);
                 }
             }
+        }
+    }
+
+    /// When a partition may be asked for again that has to wait for the follower's quota.
+    fn throttled_until(&self, hosted: &HostedPartition) -> Option<Instant> {
+        let quota = &self.broker.replication_quotas.follower;
+        if !quota.is_limited() || !self.is_throttled(hosted) {
+            return None;
+        }
+        let now_ms = self.broker.clock.monotonic_ms();
+        let is_empty = quota.available(now_ms) == Some(0);
+        let ms = u64::try_from(quota.ready_in_ms(now_ms)).unwrap_or(0);
+        is_empty.then(|| Instant::now() + Duration::from_millis(ms))
+    }
+
+    /// Whether what is copied to it counts against the follower's quota: not if it is in sync.
+    fn is_throttled(&self, hosted: &HostedPartition) -> bool {
+        hosted.is_throttled_follower() && {
+            let image = self.broker.image();
+            let topic = image.topics.by_id(hosted.topic_id);
+            let registered = topic.and_then(|topic| topic.partitions.get(&hosted.index));
+            registered.is_none_or(|registered| !registered.isr.contains(&self.broker.node))
         }
     }
 
@@ -410,6 +440,10 @@ impl Fetcher {
             records: data.records.as_deref().unwrap_or_default(),
             now_ms: self.broker.clock.wall_ms(),
         };
+        let quota = &self.broker.replication_quotas.follower;
+        if quota.is_limited() && self.is_throttled(&partition.hosted) {
+            quota.on_passed(copied.records.len(), self.broker.clock.monotonic_ms());
+        }
         let followed = partition.hosted.on_copied(&copied);
         self.on_followed(key, followed, round);
     }
