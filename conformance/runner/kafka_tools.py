@@ -68,7 +68,7 @@ def checks(version):
         ("kafka-console-producer", "and kafka-console-consumer --partition", console, {}),
         ("kafka-console-consumer", "formats, offsets, end of time", console_formats, {}),
         ("kafka-configs", "topic: alter add and delete, describe --all", topic_configs, {}),
-        ("kafka-configs", "broker: describe --all, alter add and delete", broker_configs, {}),
+        ("kafka-configs", "broker: describe --all, alter add and delete", broker_configs, {"needs_peace": "it is about one broker, which may be down"}),
         ("kafka-get-offsets", "latest, earliest, max timestamp, timestamp", get_offsets, {}),
         ("kafka-delete-records", "up to an offset", delete_records, {}),
         ("kafka-log-dirs", "describe", log_dirs, {}),
@@ -225,7 +225,9 @@ def log_dirs(tools):
     topic = filled(tools, "dirs")
     printed = tools.run("kafka-log-dirs", "--describe", "--topic-list", topic).stdout
     answer = json.loads(printed.splitlines()[-1])
-    expect(len(answer["brokers"]) == tools.rig.broker.nodes, f"described:\n{printed}")
+    # One may be down at the moment.
+    answered = tools.rig.broker.nodes - tools.rig.broker.is_killed
+    expect(len(answer["brokers"]) >= answered, f"described:\n{printed}")
     for broker in answer["brokers"]:
         partitions = [partition for dir in broker["logDirs"] for partition in dir["partitions"]]
         expect([partition["partition"] for partition in partitions] == [f"{topic}-0"], f"described:\n{printed}")

@@ -41,6 +41,8 @@ def broker_for(options, cache, directory):
     if options.nodes > 1:
         # For the clients, which make the topics.
         os.environ["CONFORMANCE_REPLICAS"] = str(min(options.nodes, 3))
+        if options.kill:
+            os.environ["CONFORMANCE_SECONDS"] = "80"
         return kalda_cluster(options.kalda, directory, options.nodes, options.kill)
     if options.kalda:
         return kalda_broker(options.kalda, directory)

@@ -16,8 +16,9 @@ import (
 	"github.com/segmentio/kafka-go"
 )
 
-// How long a whole check may take before its context ends.
-const patience = 40 * time.Second
+// How long a whole check may take before its context ends: longer where nodes are killed, for each
+// reader waits some seconds before it tries again.
+var patience = time.Duration(number("CONFORMANCE_SECONDS", 40)) * time.Second
 
 type run struct {
 	context   context.Context
@@ -58,10 +59,14 @@ func main() {
 
 // How many replicas the runner wants topics to have.
 func replicas() int {
-	if wanted, err := strconv.Atoi(os.Getenv("CONFORMANCE_REPLICAS")); err == nil {
+	return number("CONFORMANCE_REPLICAS", 1)
+}
+
+func number(variable string, otherwise int) int {
+	if wanted, err := strconv.Atoi(os.Getenv(variable)); err == nil {
 		return wanted
 	}
-	return 1
+	return otherwise
 }
 
 func fail(err error) {

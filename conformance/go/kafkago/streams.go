@@ -52,6 +52,10 @@ func roundTrip(r run, codec kafka.Compression) error {
 		// A transport of its own: the shared one remembers for seconds which topics exist.
 		Transport: &kafka.Transport{},
 	}
+	if replicas() > 1 {
+		// By default it does not ask whether anything arrived.
+		writer.RequiredAcks = kafka.RequireAll
+	}
 	batch := make([]kafka.Message, messages)
 	for n := range batch {
 		batch[n] = kafka.Message{

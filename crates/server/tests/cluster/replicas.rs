@@ -173,6 +173,26 @@ fn a_replica_that_stops_leaves_the_isr_and_comes_back() {
 }
 
 #[test]
+fn a_replica_whose_disk_was_replaced_is_made_anew() {
+    let mut cluster = Cluster::start(3, &[]);
+    create(&cluster, "t", 1, &[("min.insync.replicas", "2")]);
+    let leader = await_leader(&cluster, 0, "t", 3);
+    // Not the controller, which is the whole quorum; it may lead.
+    let replaced = if leader == 0 { 2 } else { leader };
+    produce(&mut cluster.client(leader), "t", -1, batch(["before"]));
+    cluster.stop_node(replaced);
+    cluster.replace_disk(replaced);
+    cluster.start_node(replaced);
+    let leader = await_leader(&cluster, 0, "t", 3);
+    assert_ne!(leader, replaced, "it may lead when the others are gone, and not before");
+    let found = await_some("the record on the one that lost it", || {
+        let found = read_near(&mut cluster.client(replaced), "t", 0, "nowhere");
+        (found.high_watermark == 1).then_some(found)
+    });
+    assert_eq!(records(&found.records.unwrap()).len(), 1);
+}
+
+#[test]
 fn too_few_in_sync_replicas_refuse_who_waits_for_all() {
     let mut cluster = Cluster::start(3, &[]);
     create(&cluster, "t", 1, &[("min.insync.replicas", "3")]);

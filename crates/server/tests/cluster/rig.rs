@@ -52,13 +52,25 @@ impl Cluster {
             Self { nodes: Vec::new(), controller_port: free_port(), settings: settings.collect() };
         for index in 0..count {
             let home = tempfile::tempdir().unwrap();
-            let meta = format!("version=1\ncluster.id=cluster-under-test\nnode.id={}\n", index + 1);
-            std::fs::create_dir(home.path().join("a")).unwrap();
-            std::fs::write(home.path().join("a/meta.properties"), meta).unwrap();
             cluster.nodes.push(Node { home, port: free_port(), server: None });
+            cluster.format(index);
             cluster.start_node(index);
         }
         cluster
+    }
+
+    fn format(&self, index: usize) {
+        let meta = format!("version=1\ncluster.id=cluster-under-test\nnode.id={}\n", index + 1);
+        let directory = self.nodes[index].home.path().join("a");
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::write(directory.join("meta.properties"), meta).unwrap();
+    }
+
+    /// Puts an empty disk in the place of that of a node that is stopped.
+    pub(crate) fn replace_disk(&self, index: usize) {
+        assert!(self.nodes[index].server.is_none());
+        std::fs::remove_dir_all(self.nodes[index].home.path().join("a")).unwrap();
+        self.format(index);
     }
 
     pub(crate) fn start_node(&mut self, index: usize) {
