@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::create_topics::{
     CreatableReplicaAssignment, CreatableTopic, CreatableTopicConfig, CreateTopicsRequest,
 };
@@ -56,7 +57,8 @@ fn config((name, value): &(&str, &str)) -> CreatableTopicConfig {
     CreatableTopicConfig { name: (*name).to_owned(), value: Some((*value).to_owned()) }
 }
 
-/// Creates it; does not wait until it is served.
+/// Creates it; does not wait until it is served. That it exists already is good news as well: a node that
+/// lost its controller before the answer came has asked the next one again.
 pub(super) fn create(
     connection: &mut Connection,
     topic: CreatableTopic,
@@ -68,7 +70,8 @@ pub(super) fn create(
         ..CreateTopicsRequest::default()
     };
     let answer = connection.call(&request, CREATE_TOPICS)?;
-    match answer.topics.iter().find(|topic| topic.error_code != 0) {
+    let good = [ErrorCode::None.code(), ErrorCode::TopicAlreadyExists.code()];
+    match answer.topics.iter().find(|topic| !good.contains(&topic.error_code)) {
         Some(topic) => {
             Err(format!("{}: {} {:?}", topic.name, topic.error_code, topic.error_message).into())
         }
