@@ -34,8 +34,22 @@ impl Quorum {
         }
         let wake_at = if self.may_stand() || !is_late { deadline } else { i64::MAX };
         if is_late {
-            // An observer cannot call an election, but it can ask others who won one.
+            // An observer cannot call an election, but it can ask others who won one. It may be a voter
+            // already in the log of one who stands, and must not stand in the way.
+            if let Role::Follower(following) = &mut self.role {
+                following.has_fetched = false;
+            }
             return wake_at.min(self.discover(at));
+        }
+        let announce_at = following.announce_at;
+        if let Some(change) = self.own_change() {
+            if announce_at <= at.now && self.peers.ready_at(leader) <= at.now {
+                let again_at = at.now + self.settings.fetch_timeout_ms;
+                if let Role::Follower(following) = &mut self.role {
+                    following.announce_at = again_at;
+                }
+                return wake_at.min(self.send(leader, change, at));
+            }
         }
         let Some(request) = self.next_fetch() else { return wake_at };
         wake_at.min(self.send(leader, request, at))

@@ -7,3 +7,4 @@ mod client;
 mod replicas;
 mod rig;
 mod throttles;
+mod voters;
