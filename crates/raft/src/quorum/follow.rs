@@ -42,14 +42,16 @@ impl Quorum {
             return wake_at.min(self.discover(at));
         }
         let announce_at = following.announce_at;
-        if let Some(change) = self.own_change() {
-            if announce_at <= at.now && self.peers.ready_at(leader) <= at.now {
-                let again_at = at.now + self.settings.fetch_timeout_ms;
-                if let Role::Follower(following) = &mut self.role {
-                    following.announce_at = again_at;
-                }
-                return wake_at.min(self.send(leader, change, at));
+        if announce_at <= at.now
+            && self.peers.ready_at(leader) <= at.now
+            && let Some(change) = self.own_change()
+        {
+            // Until it is answered nothing is fetched: between two there is time to catch up.
+            let pause_ms = self.settings.request_timeout_ms + self.settings.fetch_timeout_ms;
+            if let Role::Follower(following) = &mut self.role {
+                following.announce_at = at.now + pause_ms;
             }
+            return wake_at.min(self.send(leader, change, at));
         }
         let Some(request) = self.next_fetch() else { return wake_at };
         wake_at.min(self.send(leader, request, at))

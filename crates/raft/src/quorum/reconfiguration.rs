@@ -129,7 +129,10 @@ impl Quorum {
             _ if !self.settings.auto_join => None,
             // An earlier disk of this node, whose vote nobody has any more.
             Some(known) => Some(Request::RemoveVoter { voter: known.key }),
-            None => Some(Request::AddVoter { voter, timeout_ms: self.settings.request_timeout_ms }),
+            None => {
+                let timeout_ms = self.settings.request_timeout_ms / 4;
+                Some(Request::AddVoter { voter, timeout_ms })
+            }
         }
     }
 
