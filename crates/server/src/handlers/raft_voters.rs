@@ -133,11 +133,9 @@ async fn change<R: WireRequest>(
                 let asked = broker.controller_channel.ask(broker, &address, request);
                 match attempt.unless_moved(asked).await {
                     None => {}
-                    Some(Ok(answer)) => {
-                        if error_of(&answer) != ErrorCode::NotLeaderOrFollower.code() {
-                            return Ok(Changed::There(answer));
-                        }
-                    }
+                    Some(Ok(answer))
+                        if error_of(&answer) == ErrorCode::NotLeaderOrFollower.code() => {}
+                    Some(Ok(answer)) => return Ok(Changed::There(answer)),
                     Some(Err(error)) => attempt.note(error),
                 }
             }

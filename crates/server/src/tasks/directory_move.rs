@@ -12,7 +12,7 @@ use std::time::Duration;
 use kalda_env::{Disk, OpenMode};
 use kalda_model::TopicPartition;
 use kalda_storage::{Checkpoint, StorageError};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::broker::Broker;
 use crate::directory::DataDirectory;
@@ -62,6 +62,9 @@ pub(crate) fn start(
 #[derive(Debug, Default)]
 pub(crate) struct Moves {
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Told when all of them are to end.
+    ending: Condvar,
+    is_ending: Mutex<bool>,
 }
 
 impl Moves {
@@ -71,8 +74,18 @@ impl Moves {
         threads.push(thread);
     }
 
+    /// Holds up a move, but not a stop.
+    fn rest(&self, time: Duration) {
+        let mut is_ending = self.is_ending.lock();
+        if !*is_ending {
+            self.ending.wait_for(&mut is_ending, time);
+        }
+    }
+
     /// Waits for those that are under way; once the broker stops they give up after a round.
     pub(crate) fn finish(&self) {
+        *self.is_ending.lock() = true;
+        self.ending.notify_all();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             if thread.join().is_err() {
@@ -147,8 +160,7 @@ fn pace(broker: &Broker, bytes: usize) {
     quota.on_passed(bytes, broker.clock.monotonic_ms());
     while quota.available(broker.clock.monotonic_ms()) == Some(0) && !broker.is_stopping() {
         let ms = quota.ready_in_ms(broker.clock.monotonic_ms());
-        // The thread is the move's own.
-        std::thread::sleep(Duration::from_millis(u64::try_from(ms).unwrap_or(0).clamp(1, 100)));
+        broker.moves.rest(Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1)));
     }
 }
 
