@@ -43,7 +43,7 @@ class AdminChecks {
 
     void topics() throws Exception {
         try (Admin admin = check.admin()) {
-            NewTopic topic = new NewTopic(check.topic, 2, (short) 1).configs(Map.of("retention.ms", "3600000"));
+            NewTopic topic = new NewTopic(check.topic, 2, Check.REPLICAS).configs(Map.of("retention.ms", "3600000"));
             admin.createTopics(List.of(topic), new CreateTopicsOptions().validateOnly(true)).all().get();
             Check.expect(!admin.listTopics().names().get().contains(check.topic), "validate-only made a topic");
             var created = admin.createTopics(List.of(topic));
@@ -53,7 +53,7 @@ class AdminChecks {
             refused(TopicExistsException.class, admin.createTopics(List.of(topic)).all());
             refused(InvalidTopicException.class, create(admin, "a/b", 1, 1));
             refused(InvalidPartitionsException.class, create(admin, check.topic + "-zero", 0, 1));
-            refused(InvalidReplicationFactorException.class, create(admin, check.topic + "-many", 1, 3));
+            refused(InvalidReplicationFactorException.class, create(admin, check.topic + "-many", 1, 9));
             expectDescribed(admin, 2);
             admin.createPartitions(Map.of(check.topic, NewPartitions.increaseTo(4))).all().get();
             expectDescribed(admin, 4);
@@ -78,7 +78,8 @@ class AdminChecks {
         Check.expect(!described.isInternal(), "the topic is called internal");
         for (int i = 0; i < partitions; i++) {
             Check.expectEqual(i, described.partitions().get(i).partition(), "partition");
-            Check.expectEqual(1, described.partitions().get(i).isr().size(), "size of the ISR");
+            Check.expectEqual((int) Check.REPLICAS, described.partitions().get(i).replicas().size(), "number of replicas");
+            Check.expect(!described.partitions().get(i).isr().isEmpty(), "nobody is in sync");
         }
     }
 

@@ -19,6 +19,9 @@ import org.apache.kafka.common.serialization.StringSerializer;
 public class Check {
     static final long PATIENCE_MS = 20_000;
 
+    /** How many replicas the runner wants topics to have. */
+    static final short REPLICAS = Short.parseShort(System.getenv().getOrDefault("CONFORMANCE_REPLICAS", "1"));
+
     final String bootstrap;
     final String topic;
 
@@ -91,7 +94,7 @@ public class Check {
     /** Returns once every partition is served, which is a moment after the topic was made. */
     void createTopic(int partitions) throws Exception {
         try (Admin admin = admin()) {
-            admin.createTopics(List.of(new NewTopic(topic, partitions, (short) 1))).all().get(PATIENCE_MS, TimeUnit.MILLISECONDS);
+            admin.createTopics(List.of(new NewTopic(topic, partitions, REPLICAS))).all().get(PATIENCE_MS, TimeUnit.MILLISECONDS);
             Map<TopicPartition, OffsetSpec> ends = new HashMap<>();
             for (int partition = 0; partition < partitions; partition++) {
                 ends.put(new TopicPartition(topic, partition), OffsetSpec.latest());

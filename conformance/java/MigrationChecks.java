@@ -98,7 +98,7 @@ class MigrationChecks {
 
     private void make(String topic) throws Exception {
         try (Admin admin = check.admin(); KafkaProducer<String, String> producer = check.producer()) {
-            admin.createTopics(List.of(new NewTopic(topic, 1, (short) 1))).all().get(Check.PATIENCE_MS, TimeUnit.MILLISECONDS);
+            admin.createTopics(List.of(new NewTopic(topic, 1, Check.REPLICAS))).all().get(Check.PATIENCE_MS, TimeUnit.MILLISECONDS);
             producer.send(new ProducerRecord<>(topic, "of " + topic)).get(Check.PATIENCE_MS, TimeUnit.MILLISECONDS);
         }
     }

@@ -5,7 +5,7 @@ const path = require("path");
 const { Kafka, logLevel } = require(path.join(process.cwd(), "node_modules", "kafkajs"));
 
 const [bootstrap, topic, check] = process.argv.slice(2);
-const kafka = new Kafka({ clientId: "conformance", brokers: [bootstrap], logLevel: logLevel.NOTHING });
+const kafka = new Kafka({ clientId: "conformance", brokers: bootstrap.split(","), logLevel: logLevel.NOTHING });
 const patience = 30000;
 
 function expect(holds, otherwise) {

@@ -8,7 +8,7 @@ const { Kafka, CompressionTypes, ConfigResourceTypes, logLevel } = require(
 );
 
 const [bootstrap, topic, check] = process.argv.slice(2);
-const kafka = new Kafka({ clientId: "conformance", brokers: [bootstrap], logLevel: logLevel.NOTHING });
+const kafka = new Kafka({ clientId: "conformance", brokers: bootstrap.split(","), logLevel: logLevel.NOTHING });
 
 function expect(holds, otherwise) {
   if (!holds) {
@@ -68,7 +68,7 @@ async function producer(options) {
 
 async function admin() {
   await withAdmin(async (admin) => {
-    const topics = [{ topic, numPartitions: 2, replicationFactor: 1, configEntries: [{ name: "retention.ms", value: "3600000" }] }];
+    const topics = [{ topic, numPartitions: 2, replicationFactor: Number(process.env.CONFORMANCE_REPLICAS || 1), configEntries: [{ name: "retention.ms", value: "3600000" }] }];
     expect(await admin.createTopics({ topics }), "the topic was not created");
     expect(!(await admin.createTopics({ topics })), "creating the topic twice was accepted");
     await admin.createPartitions({ topicPartitions: [{ topic, count: 3 }] });

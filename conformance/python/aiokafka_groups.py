@@ -3,6 +3,7 @@
 A check verifies what it reads back and exits 1 with one clear line. A group is named as its topic is.
 """
 import asyncio
+import os
 import sys
 import time
 
@@ -11,6 +12,8 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.structs import OffsetAndMetadata
 
 PATIENCE = 30
+# How many replicas the runner wants topics to have.
+REPLICAS = int(os.environ.get("CONFORMANCE_REPLICAS", "1"))
 
 
 def expect(holds, otherwise):
@@ -21,7 +24,7 @@ def expect(holds, otherwise):
 async def create(bootstrap, topic, partitions):
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
-    await admin.create_topics([NewTopic(topic, partitions, 1)])
+    await admin.create_topics([NewTopic(topic, partitions, REPLICAS)])
     await admin.close()
 
 

@@ -2,6 +2,7 @@
 
 A check verifies what it reads back and exits 1 with one clear line; it never joins a group.
 """
+import os
 import sys
 import time
 
@@ -18,6 +19,8 @@ from confluent_kafka.admin import (
 )
 
 PATIENCE = 20
+# How many replicas the runner wants topics to have.
+REPLICAS = int(os.environ.get("CONFORMANCE_REPLICAS", "1"))
 CODECS = ["none", "gzip", "snappy", "lz4", "zstd"]
 
 
@@ -113,9 +116,9 @@ def config(admin, topic, key):
 
 def check_admin(bootstrap, topic):
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    settle(admin.create_topics([NewTopic(topic, 2, 1, config={"retention.ms": "3600000"})]))
+    settle(admin.create_topics([NewTopic(topic, 2, REPLICAS, config={"retention.ms": "3600000"})]))
     try:
-        settle(admin.create_topics([NewTopic(topic, 2, 1)]))
+        settle(admin.create_topics([NewTopic(topic, 2, REPLICAS)]))
         sys.exit("creating the topic twice was accepted")
     except KafkaException as refusal:
         expect(refusal.args[0].name() == "TOPIC_ALREADY_EXISTS", f"refused with {refusal}")

@@ -12,6 +12,8 @@ from confluent_kafka import Consumer, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 PATIENCE = 30
+# How many replicas the runner wants topics to have.
+REPLICAS = int(os.environ.get("CONFORMANCE_REPLICAS", "1"))
 # Long enough that a busy machine does not end the session of a member that lives.
 SESSION_SECONDS = 10
 
@@ -23,7 +25,7 @@ def expect(holds, otherwise):
 
 def create(bootstrap, topic, partitions):
     admin = AdminClient({"bootstrap.servers": bootstrap})
-    for future in admin.create_topics([NewTopic(topic, partitions, 1)]).values():
+    for future in admin.create_topics([NewTopic(topic, partitions, REPLICAS)]).values():
         future.result(PATIENCE)
 
 

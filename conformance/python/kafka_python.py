@@ -2,6 +2,7 @@
 
 A check verifies what it reads back and exits 1 with one clear line; it never joins a group.
 """
+import os
 import sys
 import time
 
@@ -10,6 +11,8 @@ from kafka.admin import ConfigResource, ConfigResourceType, KafkaAdminClient, Ne
 from kafka.errors import TopicAlreadyExistsError
 
 PATIENCE = 20
+# How many replicas the runner wants topics to have.
+REPLICAS = int(os.environ.get("CONFORMANCE_REPLICAS", "1"))
 PATIENCE_MS = PATIENCE * 1000
 
 
@@ -78,9 +81,9 @@ def check_gzip(bootstrap, topic):
 
 def check_admin(bootstrap, topic):
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
-    admin.create_topics([NewTopic(topic, 2, 1, topic_configs={"retention.ms": "3600000"})])
+    admin.create_topics([NewTopic(topic, 2, REPLICAS, topic_configs={"retention.ms": "3600000"})])
     try:
-        admin.create_topics([NewTopic(topic, 2, 1)])
+        admin.create_topics([NewTopic(topic, 2, REPLICAS)])
         sys.exit("creating the topic twice was accepted")
     except TopicAlreadyExistsError:
         pass

@@ -2,6 +2,7 @@
 
 A check verifies what it reads back and exits 1 with one clear line. A group is named as its topic is.
 """
+import os
 import sys
 import threading
 import time
@@ -11,6 +12,8 @@ from kafka.admin import KafkaAdminClient, NewTopic
 from kafka.structs import OffsetAndMetadata
 
 PATIENCE = 30
+# How many replicas the runner wants topics to have.
+REPLICAS = int(os.environ.get("CONFORMANCE_REPLICAS", "1"))
 
 
 def expect(holds, otherwise):
@@ -26,7 +29,7 @@ def offset_and_metadata(offset, metadata):
 
 def create(bootstrap, topic, partitions):
     admin = KafkaAdminClient(bootstrap_servers=bootstrap)
-    admin.create_topics([NewTopic(topic, partitions, 1)])
+    admin.create_topics([NewTopic(topic, partitions, REPLICAS)])
     admin.close()
 
 

@@ -30,6 +30,8 @@ class Broker:
     """`log_dir`, `pid` and `another` are known only of a broker the runner started itself.
 
     `another(directory, bootstrap=None)` starts one more such broker, over what is in the directory.
+    Of a cluster, `bootstrap` names every node, and `nodes` is how many there are; `is_killed` if one
+    of them dies now and then.
     """
 
     bootstrap: str
@@ -37,6 +39,8 @@ class Broker:
     pid: int = None
     apache_version: tuple = ()
     another: typing.Callable = None
+    nodes: int = 1
+    is_killed: bool = False
 
 
 @contextlib.contextmanager

@@ -22,7 +22,8 @@ class Check:
     `apache_differs` is a version of Apache Kafka and what it is known to do since then: against
     such a broker the check must fail, while Kalda must pass it. A check that `needs_directory`
     reads the broker's files, one that `needs_restart` starts brokers of its own; one that runs
-    `alone` must not share the broker.
+    `alone` must not share the broker. `needs_one_node` says why it cannot hold in a cluster,
+    `needs_peace` why not while nodes are killed.
     """
 
     client: object
@@ -32,6 +33,8 @@ class Check:
     needs_directory: bool = False
     needs_restart: bool = False
     alone: bool = False
+    needs_one_node: str = None
+    needs_peace: str = None
 
     def line(self):
         return f"{self.client}  {self.what}"

@@ -78,4 +78,6 @@ def kafka_go_check(version, name, what, legacy):
         program = rig.cache.go("kafkago", None, version)
         rig.call([program, rig.bootstrap, rig.topic(f"kafkago-{name}"), name])
 
-    return Check(f"kafka-go {version}", what, work, SINCE_KAFKA_4 if legacy else None)
+    # It neither asks again nor moves to another node.
+    peace = "a Conn is one connection to one node, and ends with it" if name.startswith("conn") else None
+    return Check(f"kafka-go {version}", what, work, SINCE_KAFKA_4 if legacy else None, needs_peace=peace)

@@ -91,15 +91,21 @@ def topics(tools):
     altered = tools.run("kafka-topics", "--alter", "--topic", topic, "--partitions", "3").stdout
     expect(altered == "", f"alter printed:\n{altered}")
     lines = tools.run("kafka-topics", "--describe", "--topic", topic).stdout.splitlines()
-    head = rf"Topic: {topic}\tTopicId: [A-Za-z0-9_-]{{22}}\tPartitionCount: 3\tReplicationFactor: 1\tConfigs: .*segment.bytes=1073741824.*"
+    head = rf"Topic: {topic}\tTopicId: [A-Za-z0-9_-]{{22}}\tPartitionCount: 3\tReplicationFactor: {tools.rig.broker.nodes}\tConfigs: .*segment.bytes=1073741824.*"
     expect(re.fullmatch(head, lines[0]), f"describe began with:\n{lines[0]}")
     expect(len(lines) == 4, f"describe printed {len(lines)} lines:\n" + "\n".join(lines))
     for number, line in enumerate(lines[1:]):
-        row = rf"\tTopic: {topic}\tPartition: {number}\tLeader: (\d+)\tReplicas: \1\tIsr: \1(\tElr: \S*\tLastKnownElr: \S*)?"
+        # A replica may be down at the moment.
+        row = rf"\tTopic: {topic}\tPartition: {number}\tLeader: \d+\tReplicas: {node_ids(tools.rig.broker.nodes)}\tIsr: \d+(?:,\d+)*(\tElr: \S*\tLastKnownElr: \S*)?"
         expect(re.fullmatch(row, line), f"describe printed:\n{line}")
     deleted = tools.run("kafka-topics", "--delete", "--topic", topic).stdout
     expect(deleted == "", f"delete printed:\n{deleted}")
     expect(topic not in tools.run("kafka-topics", "--list").stdout.splitlines(), "the deleted topic is listed")
+
+
+def node_ids(count):
+    """Matches a list of so many ids."""
+    return rf"\d+(?:,\d+){{{count - 1}}}"
 
 
 def topic_refusals(tools):
@@ -107,7 +113,7 @@ def topic_refusals(tools):
     tools.run("kafka-topics", "--create", "--topic", topic, "--partitions", "2")
     for arguments, complaint in (
         (["--create", "--topic", topic], f"Topic '{topic}' already exists."),
-        (["--create", "--topic", topic + "-rf", "--replication-factor", "3"], "Unable to replicate the partition 3 time(s)"),
+        (["--create", "--topic", topic + "-rf", "--replication-factor", "9"], "Unable to replicate the partition 9 time(s)"),
         (["--alter", "--topic", topic, "--partitions", "1"], f"The topic {topic} currently has 2 partition(s); 1 would not be an increase."),
         (["--describe", "--topic", topic + "-none"], f"Topic '{topic}-none' does not exist as expected"),
         (["--create", "--topic", topic + "-cfg", "--config", "retention.ms=abc"], "retention.ms"),
@@ -219,9 +225,11 @@ def log_dirs(tools):
     topic = filled(tools, "dirs")
     printed = tools.run("kafka-log-dirs", "--describe", "--topic-list", topic).stdout
     answer = json.loads(printed.splitlines()[-1])
-    partitions = [partition for dir in answer["brokers"][0]["logDirs"] for partition in dir["partitions"]]
-    expect([partition["partition"] for partition in partitions] == [f"{topic}-0"], f"described:\n{printed}")
-    expect(partitions[0]["size"] > 0 and not partitions[0]["isFuture"], f"described:\n{printed}")
+    expect(len(answer["brokers"]) == tools.rig.broker.nodes, f"described:\n{printed}")
+    for broker in answer["brokers"]:
+        partitions = [partition for dir in broker["logDirs"] for partition in dir["partitions"]]
+        expect([partition["partition"] for partition in partitions] == [f"{topic}-0"], f"described:\n{printed}")
+        expect(partitions[0]["size"] > 0 and not partitions[0]["isFuture"], f"described:\n{printed}")
 
 
 def api_versions(tools):

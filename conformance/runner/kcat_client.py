@@ -34,7 +34,7 @@ def metadata(rig):
     topic = rig.topic("kcat-l")
     kcat(rig, "-P", "-t", topic, stdin="one\n")
     listed = kcat(rig, "-L", "-t", topic)
-    expect(re.search(rf'topic "{topic}" with 1 partitions:\n\s+partition 0, leader \d+, replicas: \d+, isrs: \d+\n', listed), f"unexpected listing:\n{listed}")
+    expect(re.search(rf'topic "{topic}" with 1 partitions:\n\s+partition 0, leader \d+, replicas: \d+(,\d+)*, isrs: \d+(,\d+)*\n', listed), f"unexpected listing:\n{listed}")
     expect_contains(kcat(rig, "-L"), f'topic "{topic}"')
 
 

@@ -13,6 +13,7 @@ import time
 from . import checks
 from .broker import BrokerFailed, apache_broker, foreign_broker, kalda_broker
 from .cache import Cache, Unprepared
+from .cluster import kalda_cluster
 from .report import Report
 
 
@@ -23,15 +24,24 @@ def arguments():
     broker.add_argument("--bootstrap", metavar="HOST:PORT", help="use a broker that already runs")
     broker.add_argument("--apache", action="store_true", help="start Apache Kafka as the reference")
     parser.add_argument("--apache-version", metavar="VERSION", default=checks.KAFKA_TOOLS, help="which one (default %(default)s)")
+    parser.add_argument("--nodes", metavar="N", type=int, default=1, help="so many nodes of Kalda, and as many replicas of each topic (default %(default)s)")
+    parser.add_argument("--kill", action="store_true", help="one of the nodes is killed and comes back, again and again")
     parser.add_argument("--only", metavar="REGEX", default="", help="only checks whose line matches")
     parser.add_argument("--jobs", metavar="N", type=int, default=4, help="checks under way at once (default %(default)s)")
     parser.add_argument("--list", action="store_true", help="name the checks without running them")
-    return parser.parse_args()
+    options = parser.parse_args()
+    if options.nodes > 1 and not options.kalda or options.kill and options.nodes < 3:
+        parser.error("--nodes is for --kalda, and --kill for three nodes or more")
+    return options
 
 
 def broker_for(options, cache, directory):
     if options.bootstrap:
         return foreign_broker(options.bootstrap)
+    if options.nodes > 1:
+        # For the clients, which make the topics.
+        os.environ["CONFORMANCE_REPLICAS"] = str(min(options.nodes, 3))
+        return kalda_cluster(options.kalda, directory, options.nodes, options.kill)
     if options.kalda:
         return kalda_broker(options.kalda, directory)
     return apache_broker(cache.kafka_jars(options.apache_version), options.apache_version, directory)

@@ -9,10 +9,10 @@ import (
 
 // The Client type negotiates versions, so it reaches newer ones than Conn does.
 func checkClient(r run) error {
-	client := &kafka.Client{Addr: kafka.TCP(r.bootstrap), Timeout: 10 * time.Second}
+	client := &kafka.Client{Addr: kafka.TCP(r.brokers()...), Timeout: 10 * time.Second}
 	created, err := client.CreateTopics(r.context, &kafka.CreateTopicsRequest{
 		Topics: []kafka.TopicConfig{{
-			Topic: r.topic, NumPartitions: 2, ReplicationFactor: 1,
+			Topic: r.topic, NumPartitions: 2, ReplicationFactor: replicas(),
 			ConfigEntries: []kafka.ConfigEntry{{ConfigName: "retention.ms", ConfigValue: "3600000"}},
 		}},
 	})

@@ -20,7 +20,7 @@ func checkConn(r run) error {
 	if _, err := leader.WriteMessages(kafka.Message{Value: []byte("one")}, kafka.Message{Key: []byte("k"), Value: []byte("two")}); err != nil {
 		return fmt.Errorf("write messages: %w", err)
 	}
-	conn, err := kafka.Dial("tcp", r.bootstrap)
+	conn, err := kafka.Dial("tcp", r.brokers()[0])
 	if err != nil {
 		return fmt.Errorf("dial: %w", err)
 	}
@@ -67,7 +67,7 @@ func readBack(r run) error {
 
 // CreateTopics and DeleteTopics through the controller, as the project's page shows.
 func checkConnAdmin(r run) error {
-	conn, err := kafka.Dial("tcp", r.bootstrap)
+	conn, err := kafka.Dial("tcp", r.brokers()[0])
 	if err != nil {
 		return fmt.Errorf("dial: %w", err)
 	}
@@ -82,7 +82,7 @@ func checkConnAdmin(r run) error {
 	}
 	defer admin.Close()
 	config := kafka.TopicConfig{
-		Topic: r.topic, NumPartitions: 3, ReplicationFactor: 1,
+		Topic: r.topic, NumPartitions: 3, ReplicationFactor: replicas(),
 		ConfigEntries: []kafka.ConfigEntry{{ConfigName: "retention.ms", ConfigValue: "3600000"}},
 	}
 	if err := admin.CreateTopics(config); err != nil {

@@ -10,7 +10,7 @@ import (
 
 // Waits until the group is stable with so many members, each with the same share, by DescribeGroups.
 func awaitMembers(r run, want int) error {
-	client := &kafka.Client{Addr: kafka.TCP(r.bootstrap), Timeout: patience, Transport: &kafka.Transport{}}
+	client := &kafka.Client{Addr: kafka.TCP(r.brokers()...), Timeout: patience, Transport: &kafka.Transport{}}
 	for {
 		state, members := "unknown", 0
 		answer, err := client.DescribeGroups(r.context, &kafka.DescribeGroupsRequest{GroupIDs: []string{r.topic}})

@@ -19,8 +19,8 @@ func groupValue(partition int, offset int64) string {
 
 // Making a topic with several partitions is left to a client of the newest protocol.
 func createTopic(r run, partitions int) error {
-	client := &kafka.Client{Addr: kafka.TCP(r.bootstrap), Timeout: patience, Transport: &kafka.Transport{}}
-	topic := kafka.TopicConfig{Topic: r.topic, NumPartitions: partitions, ReplicationFactor: 1}
+	client := &kafka.Client{Addr: kafka.TCP(r.brokers()...), Timeout: patience, Transport: &kafka.Transport{}}
+	topic := kafka.TopicConfig{Topic: r.topic, NumPartitions: partitions, ReplicationFactor: replicas()}
 	answer, err := client.CreateTopics(r.context, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{topic}})
 	if err == nil {
 		err = answer.Errors[r.topic]
@@ -59,7 +59,7 @@ func produceTo(r run, partition int, first int64) error {
 }
 
 func writeToLeader(r run, partition int, batch []kafka.Message) error {
-	leader, err := kafka.DialLeader(r.context, "tcp", r.bootstrap, r.topic, partition)
+	leader, err := r.dialLeaderOf(partition)
 	if err != nil {
 		return fmt.Errorf("dial leader of partition %d: %w", partition, err)
 	}
@@ -74,7 +74,7 @@ func writeToLeader(r run, partition int, batch []kafka.Message) error {
 // The tutorial's reader; errors it would only log reach the check.
 func (r run) groupReader(interval time.Duration) *kafka.Reader {
 	return kafka.NewReader(kafka.ReaderConfig{
-		Brokers:           []string{r.bootstrap},
+		Brokers:           r.brokers(),
 		GroupID:           r.topic,
 		Topic:             r.topic,
 		MinBytes:          1,

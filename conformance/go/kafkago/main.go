@@ -9,6 +9,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -21,6 +23,10 @@ type run struct {
 	context   context.Context
 	bootstrap string
 	topic     string
+}
+
+func (r run) brokers() []string {
+	return strings.Split(r.bootstrap, ",")
 }
 
 var checks = map[string]func(run) error{
@@ -50,6 +56,14 @@ func main() {
 	}
 }
 
+// How many replicas the runner wants topics to have.
+func replicas() int {
+	if wanted, err := strconv.Atoi(os.Getenv("CONFORMANCE_REPLICAS")); err == nil {
+		return wanted
+	}
+	return 1
+}
+
 func fail(err error) {
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
@@ -59,7 +73,7 @@ func fail(err error) {
 // that it is still on its way.
 func (r run) dialLeader() (*kafka.Conn, error) {
 	for {
-		conn, err := kafka.DialLeader(r.context, "tcp", r.bootstrap, r.topic, 0)
+		conn, err := r.dialLeaderOf(0)
 		if err == nil {
 			return conn, nil
 		}
@@ -69,6 +83,17 @@ func (r run) dialLeader() (*kafka.Conn, error) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+}
+
+// DialLeader asks the one node it is given; another one may know when that is gone.
+func (r run) dialLeaderOf(partition int) (conn *kafka.Conn, err error) {
+	for _, broker := range r.brokers() {
+		conn, err = kafka.DialLeader(r.context, "tcp", broker, r.topic, partition)
+		if err == nil {
+			return conn, nil
+		}
+	}
+	return nil, err
 }
 
 // Every topic the broker names, each once.

@@ -43,7 +43,7 @@ func checkCompression(r run) error {
 
 func roundTrip(r run, codec kafka.Compression) error {
 	writer := &kafka.Writer{
-		Addr:        kafka.TCP(r.bootstrap),
+		Addr:        kafka.TCP(r.brokers()...),
 		Topic:       r.topic,
 		Balancer:    &kafka.LeastBytes{},
 		Compression: codec,
@@ -60,7 +60,14 @@ func roundTrip(r run, codec kafka.Compression) error {
 			Headers: []kafka.Header{{Key: "h", Value: []byte{byte(n)}}},
 		}
 	}
-	if err := writer.WriteMessages(r.context, batch...); err != nil {
+	// What one node says of a new topic, the next may know only a moment later; then nothing is written.
+	err := writer.WriteMessages(r.context, batch...)
+	for err == kafka.UnknownTopicOrPartition && r.context.Err() == nil {
+		time.Sleep(50 * time.Millisecond)
+		writer.Transport = &kafka.Transport{}
+		err = writer.WriteMessages(r.context, batch...)
+	}
+	if err != nil {
 		return fmt.Errorf("write messages: %w", err)
 	}
 	if err := writer.Close(); err != nil {
@@ -71,7 +78,7 @@ func roundTrip(r run, codec kafka.Compression) error {
 
 func readFrom(r run, offset int64) error {
 	reader := kafka.NewReader(kafka.ReaderConfig{
-		Brokers:   []string{r.bootstrap},
+		Brokers:   r.brokers(),
 		Topic:     r.topic,
 		Partition: 0,
 		MinBytes:  10e3,

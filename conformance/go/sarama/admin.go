@@ -19,7 +19,7 @@ func checkAdmin(r run) error {
 	defer admin.Close()
 	retention := "3600000"
 	detail := &sarama.TopicDetail{
-		NumPartitions: 1, ReplicationFactor: 1,
+		NumPartitions: 1, ReplicationFactor: replicas(),
 		ConfigEntries: map[string]*string{"retention.ms": &retention},
 	}
 	if err := admin.CreateTopic(r.topic, detail, false); err != nil {
@@ -64,7 +64,7 @@ func expectListed(admin sarama.ClusterAdmin, topic string) error {
 	if err != nil {
 		return fmt.Errorf("list topics: %w", err)
 	}
-	if detail, found := listed[topic]; !found || detail.NumPartitions != 1 || detail.ReplicationFactor != 1 {
+	if detail, found := listed[topic]; !found || detail.NumPartitions != 1 || detail.ReplicationFactor != replicas() {
 		return fmt.Errorf("the new topic is listed as %+v", detail)
 	}
 	described, err := admin.DescribeTopics([]string{topic})

@@ -9,6 +9,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -53,6 +54,14 @@ func main() {
 	}
 }
 
+// How many replicas the runner wants topics to have.
+func replicas() int16 {
+	if wanted, err := strconv.Atoi(os.Getenv("CONFORMANCE_REPLICAS")); err == nil {
+		return int16(wanted)
+	}
+	return 1
+}
+
 func fail(err error) {
 	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
@@ -90,7 +99,7 @@ func (r run) createTopic(partitions int32) error {
 		return fmt.Errorf("cluster admin: %w", err)
 	}
 	defer admin.Close()
-	detail := &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: 1}
+	detail := &sarama.TopicDetail{NumPartitions: partitions, ReplicationFactor: replicas()}
 	if err := admin.CreateTopic(r.topic, detail, false); err != nil {
 		return fmt.Errorf("create topic: %w", err)
 	}

@@ -33,6 +33,8 @@ public class WordCount {
     private static final int WORDS = 5;
     private static final long PATIENCE_MS = 60_000;
 
+    private static final short REPLICAS = Short.parseShort(System.getenv().getOrDefault("CONFORMANCE_REPLICAS", "1"));
+
     private final String bootstrap;
     private final String input;
     private final String output;
@@ -56,7 +58,7 @@ public class WordCount {
 
     private void create() throws Exception {
         try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
-            admin.createTopics(List.of(new NewTopic(input, PARTITIONS, (short) 1), new NewTopic(output, PARTITIONS, (short) 1))).all().get();
+            admin.createTopics(List.of(new NewTopic(input, PARTITIONS, REPLICAS), new NewTopic(output, PARTITIONS, REPLICAS))).all().get();
         }
     }
 

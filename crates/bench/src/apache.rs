@@ -1,6 +1,7 @@
-//! Apache Kafka, from Maven, started as one node with its defaults.
+//! Apache Kafka, from Maven, started with its defaults, as one node or as one of a cluster.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,7 +11,8 @@ use super::broker::{Broker, free_address};
 /// The version measured against.
 pub(crate) const VERSION: &str = "4.1.1";
 const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy-dependencies";
-const CLUSTER_ID: &str = "a2FsZGEtYmVuY2htYXJrcw";
+/// The cluster of whatever is formatted here.
+pub(crate) const CLUSTER_ID: &str = "a2FsZGEtYmVuY2htYXJrcw";
 
 /// The directory with its class path, fetched once into `target/`.
 pub(crate) fn jars(root: &Path) -> Outcome<PathBuf> {
@@ -49,7 +51,6 @@ fn pom() -> String {
 /// The directory is formatted first unless it was used before.
 pub(crate) fn start_with(jars: &Path, directory: &Path, settings: &[&str]) -> Outcome<Broker> {
     let (address, controller) = (free_address()?, free_address()?);
-    let properties = directory.join("server.properties");
     let data = directory.join("data");
     let text = format!(
         "process.roles=broker,controller\nnode.id=1\n\
@@ -60,14 +61,31 @@ pub(crate) fn start_with(jars: &Path, directory: &Path, settings: &[&str]) -> Ou
         data.display(),
         settings.join("\n")
     );
-    fs::write(&properties, text)?;
+    start_node(jars, directory, &Node { address, properties: &text, heap: "1G" })
+}
+
+/// How a node is started.
+pub(crate) struct Node<'a> {
+    /// Where its clients find it.
+    pub(crate) address: SocketAddr,
+    /// The file of its settings, which lets the data lie in `data`.
+    pub(crate) properties: &'a str,
+    /// As Java wants to have it.
+    pub(crate) heap: &'a str,
+}
+
+/// Starts a node in a directory, which is formatted first unless it was used before.
+pub(crate) fn start_node(jars: &Path, directory: &Path, node: &Node<'_>) -> Outcome<Broker> {
+    let properties = directory.join("server.properties");
+    fs::write(&properties, node.properties)?;
     let java = || {
         let mut command = Command::new("java");
-        command.args(["-Xmx1G", "-Xms1G", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-cp"]);
+        command.args([format!("-Xmx{}", node.heap), format!("-Xms{}", node.heap)]);
+        command.args(["-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-cp"]);
         command.arg(format!("{}/*", jars.display()));
         command
     };
-    if !data.exists() {
+    if !directory.join("data").exists() {
         let mut format = java();
         format.args(["kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c"]).arg(&properties);
         let formatted = format.output()?;
@@ -77,5 +95,5 @@ pub(crate) fn start_with(jars: &Path, directory: &Path, settings: &[&str]) -> Ou
     }
     let mut command = java();
     command.arg("kafka.Kafka").arg(&properties);
-    Broker::spawn(command, address, directory)
+    Broker::spawn(command, node.address, directory)
 }

@@ -9,6 +9,7 @@ mod apache;
 mod broker;
 mod calls;
 mod ceiling;
+mod cluster;
 mod coordinators;
 mod downloads;
 mod figures;
@@ -67,6 +68,7 @@ const PARTS: &[(&str, &str, Measure)] = &[
     ("calls", "System calls", calls::measure),
     ("coordinators", "Coordinators", coordinators::measure),
     ("coordinator-load", "Load of a coordinator", coordinators::measure_load),
+    ("cluster", "Three nodes", cluster::measure),
     ("generators", "Driven by others' clients", generators::measure),
     ("peers", "Other systems", peers::measure),
 ];

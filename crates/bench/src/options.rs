@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::load::paced::Pace;
 use crate::rounds::Rounds;
-use crate::{PARTS, coordinators};
+use crate::{PARTS, cluster, coordinators};
 
 /// What this process is to do.
 pub(crate) enum Command {
@@ -86,6 +86,7 @@ pub(crate) struct Scale {
     /// Bytes that a reader lags behind by.
     pub(crate) lag_bytes: u64,
     pub(crate) coordinators: coordinators::Scale,
+    pub(crate) cluster: cluster::Scale,
     /// Whether there are two minutes, and none to build a peer in.
     pub(crate) is_quick: bool,
 }
@@ -108,6 +109,20 @@ const FULL: Scale = Scale {
     kills: 3,
     lag_bytes: 2 << 30,
     coordinators: coordinators::Scale { transactions: 1_000, commits: 50_000, reloaded: 1_000_000 },
+    cluster: cluster::Scale {
+        passes: 2,
+        kills: 2,
+        partitions: 1_000,
+        created: 10_000,
+        warm_up: Duration::from_secs(45),
+        load_bytes: 512 << 20,
+        requests: 50_000,
+        durable_bytes: 128 << 20,
+        durable_requests: 5_000,
+        pace: Pace { rate: 1_000, time: Duration::from_secs(6), warm_up: Duration::from_secs(2) },
+        loads: 2,
+        caught_up_bytes: 512 << 20,
+    },
     is_quick: false,
 };
 
@@ -129,6 +144,20 @@ const QUICK: Scale = Scale {
     kills: 1,
     lag_bytes: 256 << 20,
     coordinators: coordinators::Scale { transactions: 200, commits: 10_000, reloaded: 100_000 },
+    cluster: cluster::Scale {
+        passes: 1,
+        kills: 1,
+        partitions: 200,
+        created: 1_000,
+        warm_up: Duration::from_secs(5),
+        load_bytes: 64 << 20,
+        requests: 5_000,
+        durable_bytes: 16 << 20,
+        durable_requests: 1_000,
+        pace: Pace { rate: 1_000, time: Duration::from_secs(2), warm_up: Duration::from_secs(1) },
+        loads: 1,
+        caught_up_bytes: 64 << 20,
+    },
     is_quick: true,
 };
 

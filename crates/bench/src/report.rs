@@ -28,12 +28,20 @@ pub(crate) struct Row {
     pub(crate) better: Better,
     pub(crate) values: Vec<(&'static str, Samples)>,
     pub(crate) goals: Vec<Goal>,
+    /// What ours is to be at most, whatever the others are.
+    pub(crate) at_most: Option<f64>,
 }
 
 impl Row {
     /// A cost, without a goal.
     pub(crate) fn cost(figure: impl Into<String>, values: Vec<(&'static str, Samples)>) -> Self {
-        Self { figure: figure.into(), better: Better::Less, values, goals: Vec::new() }
+        Self {
+            figure: figure.into(),
+            better: Better::Less,
+            values,
+            goals: Vec::new(),
+            at_most: None,
+        }
     }
 
     /// A rate, without a goal.
@@ -45,6 +53,23 @@ impl Row {
     pub(crate) fn goal(mut self, against: &'static str, ratio: f64) -> Self {
         self.goals.push(Goal { against, ratio });
         self
+    }
+
+    /// The same with a bound that no other has a part in.
+    pub(crate) fn at_most(mut self, bound: f64) -> Self {
+        self.at_most = Some(bound);
+        self
+    }
+
+    /// Whether ours is within its bound; `None` if there is none, or nothing was measured.
+    fn is_within(&self) -> Option<bool> {
+        let (_, ours) = self.values.first()?;
+        Some(ours.median()? <= self.at_most?)
+    }
+
+    /// Whether there is anything to reach.
+    fn has_goal(&self) -> bool {
+        !self.goals.is_empty() || self.at_most.is_some()
     }
 
     /// Ours by each other's, round by round.
@@ -74,14 +99,18 @@ impl Row {
     fn goal_text(&self) -> String {
         let sign = if self.better == Better::Less { '≤' } else { '≥' };
         let goals = self.reached().into_iter().map(|(goal, reached)| {
-            let verdict = match reached {
-                Some(true) => "reached",
-                Some(false) => "**missed**",
-                None => "not measured",
-            };
-            format!("{sign} {} × {}: {verdict}", shown(goal.ratio), goal.against)
+            format!("{sign} {} × {}: {}", shown(goal.ratio), goal.against, verdict(reached))
         });
-        goals.collect::<Vec<_>>().join("; ")
+        let bound = self.at_most.map(|bound| format!("≤ {bound}: {}", verdict(self.is_within())));
+        bound.into_iter().chain(goals).collect::<Vec<_>>().join("; ")
+    }
+}
+
+fn verdict(reached: Option<bool>) -> &'static str {
+    match reached {
+        Some(true) => "reached",
+        Some(false) => "**missed**",
+        None => "not measured",
     }
 }
 
@@ -103,9 +132,9 @@ impl fmt::Display for Row {
         for (name, ratio) in self.ratios() {
             write!(f, " ÷ {name} {ratio};")?;
         }
-        match self.goals.is_empty() {
-            true => Ok(()),
-            false => write!(f, " goal {}", self.goal_text()),
+        match self.has_goal() {
+            true => write!(f, " goal {}", self.goal_text()),
+            false => Ok(()),
         }
     }
 }
@@ -163,7 +192,7 @@ impl Part {
         let mut head = vec!["Figure".to_owned()];
         head.extend(subjects.iter().map(|name| (*name).to_owned()));
         head.extend(ratios.iter().map(|name| format!("Kalda ÷ {name}")));
-        let has_goals = self.rows.iter().any(|row| !row.goals.is_empty());
+        let has_goals = self.rows.iter().any(Row::has_goal);
         if has_goals {
             head.push("Goal".to_owned());
         }
@@ -206,5 +235,13 @@ mod tests {
         let row = Row::rate("rate", values).goal("Other", 0.3);
         assert_eq!(row.reached()[0].1, Some(false));
         assert!(row.to_string().ends_with("goal ≥ 0.3 × Other: **missed**"));
+    }
+
+    #[test]
+    fn a_bound_is_judged_by_ours_alone() {
+        let values = vec![("Kalda", samples(&[1.0, 2.0, 9.0])), ("Other", samples(&[0.5]))];
+        let row = Row::cost("cost", values).at_most(1.5);
+        assert!(row.to_string().ends_with("goal ≤ 1.5: **missed**"));
+        assert!(row.at_most(2.0).to_string().ends_with("goal ≤ 2: reached"));
     }
 }

@@ -55,7 +55,8 @@ impl Habit {
         }
     }
 
-    fn configs(self, who: Who) -> &'static [(&'static str, &'static str)] {
+    /// The settings of a topic that has it.
+    pub(crate) fn configs(self, who: Who) -> &'static [(&'static str, &'static str)] {
         match (self, who) {
             (Self::PageCache, Who::Kalda) => &[("flush.messages", "9223372036854775807")],
             (Self::Fsync, Who::Kafka) => &[("flush.messages", "1")],

@@ -1,6 +1,6 @@
 //! From a tool's options to a client, and the runtime that it runs on.
 
-use kalda_client::{Client, Properties};
+use kalda_client::{Client, ClientBuilder, Properties};
 
 use crate::failure::{Failure, Outcome};
 use crate::options::Parsed;
@@ -44,19 +44,29 @@ pub(crate) fn gather(parsed: &Parsed, files: &[&str], pairs: &[&str]) -> Outcome
     Ok(properties)
 }
 
-/// The client of an administrating tool: `--bootstrap-server` and `--command-config`.
+/// The client of an administrating tool: `--bootstrap-server` or `--bootstrap-controller`, and
+/// `--command-config`.
 pub(crate) fn admin_client(parsed: &Parsed, client_id: &str) -> Outcome<Client> {
-    let properties = gather(parsed, &["command-config"], &[])?;
+    let properties = gather(parsed, &["command-config", "admin.config"], &[])?;
     client(parsed, properties, client_id)
 }
 
-/// A client with `--bootstrap-server`; settings that nobody knows are warned about.
+/// A client with `--bootstrap-server` or `--bootstrap-controller`; settings that nobody knows are
+/// warned about.
 pub(crate) fn client(parsed: &Parsed, properties: Properties, client_id: &str) -> Outcome<Client> {
-    let servers = parsed.value("bootstrap-server")?.unwrap_or_default();
     let mut all = Properties::default();
     all.set("client.id", client_id);
     all.extend(properties);
-    all.set("bootstrap.servers", servers);
+    match parsed.value("bootstrap-controller")? {
+        Some(controllers) => {
+            all.set("bootstrap.servers", "");
+            all.set("bootstrap.controllers", controllers);
+        }
+        None => {
+            all.set("bootstrap.servers", parsed.value("bootstrap-server")?.unwrap_or_default());
+            all.set("bootstrap.controllers", "");
+        }
+    }
     let (_, mut unknown) = kalda_client::config::ClientConfig::from_properties(&all)?;
     let (_, of_producer) = kalda_client::config::ProducerConfig::from_properties(&all)?;
     let (_, of_consumer) = kalda_client::config::ConsumerConfig::from_properties(&all)?;
@@ -64,5 +74,5 @@ pub(crate) fn client(parsed: &Parsed, properties: Properties, client_id: &str) -
     for key in unknown {
         tracing::warn!("The configuration '{key}' was supplied but isn't a known config.");
     }
-    Ok(Client::builder(servers).properties(all).build()?)
+    Ok(ClientBuilder::default().properties(all).build()?)
 }

@@ -4,6 +4,7 @@
 //! `kafka-topics` or `kafka-topics.sh`. Nothing is decided here but who runs and with which code
 //! the process ends.
 
+mod broker;
 mod broker_api_versions;
 mod cluster;
 mod configs;
@@ -14,16 +15,21 @@ mod consumer_groups;
 mod delete_records;
 mod dump_log;
 mod failure;
+mod features;
 mod get_offsets;
 mod groups;
+mod leader_election;
 mod links;
 mod log_dirs;
 mod logging;
+mod metadata_quorum;
 mod options;
 mod output;
+mod reassign_partitions;
 mod start;
 mod stop;
 mod storage;
+mod table;
 mod tool;
 mod topic_filter;
 mod topics;

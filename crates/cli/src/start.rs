@@ -1,6 +1,8 @@
-//! `start`: the arguments of a broker's start line. Running the broker is the server's matter.
+//! `start`: the arguments of a broker's start line. Running the broker is the server's matter; with
+//! `--nodes` there are several, each in a process of its own.
 
 mod daemon;
+mod nodes;
 
 use std::process::ExitCode;
 
@@ -17,6 +19,12 @@ pub(crate) struct StartArgs {
     pub(crate) file: Option<String>,
     /// `key=value` settings that win over the file, in order.
     pub(crate) overrides: Vec<(String, String)>,
+    /// How many nodes to start on this machine, if a cluster was asked for.
+    pub(crate) nodes: Option<u16>,
+    /// Where the first of them listens.
+    pub(crate) base_port: Option<u16>,
+    /// Whether the cluster is told of in JSON.
+    pub(crate) is_json: bool,
 }
 
 /// Whether the properties file may be left out: not where scripts expect Kafka's own behaviour.
@@ -44,7 +52,11 @@ const DAEMON_LOG: &str = "KALDA_DAEMON_LOG";
 
 /// Runs the broker until it is stopped.
 fn serve(args: StartArgs) -> ExitCode {
-    let outcome = if args.is_daemon { daemon::spawn(&args) } else { run_here(&args) };
+    let outcome = match args.nodes {
+        Some(count) => nodes::run(&args, count),
+        None if args.is_daemon => daemon::spawn(&args),
+        None => run_here(&args),
+    };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(line) => {
@@ -72,11 +84,16 @@ fn run_here(args: &StartArgs) -> Result<(), String> {
     for (listener, bound, dialled) in server.listeners() {
         tracing::info!("listening on {listener}://{bound}; clients connect to {dialled}");
     }
+    if let Some(address) = server.controller_address() {
+        tracing::info!("listening on {address} for brokers and other controllers");
+    }
     // Scripts and test containers that start Kafka wait for these two lines.
     tracing::info!("[KafkaRaftServer nodeId={node}] Kafka Server started");
-    tracing::info!(
-        "[BrokerLifecycleManager id={node}] The broker has been unfenced. Transitioning from RECOVERY to RUNNING."
-    );
+    if !server.addresses().is_empty() {
+        tracing::info!(
+            "[BrokerLifecycleManager id={node}] The broker has been unfenced. Transitioning from RECOVERY to RUNNING."
+        );
+    }
     if is_daemon {
         daemon::report_ready();
     }
@@ -99,12 +116,19 @@ fn load(args: &StartArgs) -> Result<(BrokerConfig, Vec<Warning>), String> {
 }
 
 fn parse(name: &str, file: File, args: &[String]) -> Result<StartArgs, String> {
+    let of_kafka = file;
     let usage = || {
         let file = match file {
             File::Required => "server.properties",
             File::Optional => "[server.properties]",
         };
-        format!("USAGE: {name} [-daemon] {file} [--override property=value]*")
+        let line = format!("USAGE: {name} [-daemon] {file} [--override property=value]*");
+        match of_kafka {
+            File::Required => line,
+            File::Optional => format!(
+                "{line}\n       {name} --nodes N [--base-port PORT] [--json] {file} [--override property=value]*"
+            ),
+        }
     };
     let mut parsed = StartArgs::default();
     let mut args = args.iter();
@@ -112,6 +136,9 @@ fn parse(name: &str, file: File, args: &[String]) -> Result<StartArgs, String> {
         match arg.as_str() {
             "-daemon" | "--daemon" => parsed.is_daemon = true,
             "--help" | "-h" => return Err(usage()),
+            "--json" => parsed.is_json = true,
+            "--nodes" => parsed.nodes = Some(number("nodes", args.next())?),
+            "--base-port" => parsed.base_port = Some(number("base-port", args.next())?),
             "--override" => {
                 let pair = args.next().ok_or("Option override requires an argument")?;
                 parsed.overrides.push(split_override(pair)?);
@@ -132,7 +159,18 @@ fn parse(name: &str, file: File, args: &[String]) -> Result<StartArgs, String> {
     if parsed.file.is_none() && file == File::Required {
         return Err(usage());
     }
+    if parsed.nodes.is_some() && parsed.is_daemon {
+        return Err("--nodes and -daemon do not go together: the nodes end with the command".into());
+    }
+    if parsed.nodes.is_none() && (parsed.base_port.is_some() || parsed.is_json) {
+        return Err("--base-port and --json belong to --nodes".to_owned());
+    }
     Ok(parsed)
+}
+
+fn number(option: &str, value: Option<&String>) -> Result<u16, String> {
+    let value = value.ok_or_else(|| format!("Option {option} requires an argument"))?;
+    value.parse().map_err(|_| format!("Cannot parse argument '{value}' of option {option}"))
 }
 
 fn split_override(pair: &str) -> Result<(String, String), String> {
@@ -171,6 +209,16 @@ mod tests {
             usage,
             "USAGE: kafka-server-start.sh [-daemon] server.properties [--override property=value]*"
         );
+    }
+
+    #[test]
+    fn a_cluster_is_asked_for_by_the_number_of_its_nodes() {
+        let args = parsed(File::Optional, "--nodes 3 --base-port 19092 --json").unwrap();
+        assert_eq!((args.nodes, args.base_port, args.is_json), (Some(3), Some(19092), true));
+        assert!(parsed(File::Optional, "--nodes").is_err());
+        assert!(parsed(File::Optional, "--nodes x").is_err());
+        assert!(parsed(File::Optional, "--nodes 3 -daemon").is_err());
+        assert!(parsed(File::Optional, "--base-port 1").is_err());
     }
 
     #[test]

@@ -119,14 +119,16 @@ fn running() -> Vec<Running> {
         .collect()
 }
 
-/// The arguments after `kalda start`, or after a link's name; `None` for any other process.
+/// The arguments after `kalda start`, or after a link's name; `None` for any other process, and for
+/// the one that only looks after the nodes of `--nodes`.
 fn start_args(words: &[String]) -> Option<&[String]> {
     let (program, args) = words.split_first()?;
-    match program.rsplit('/').next()? {
+    let args = match program.rsplit('/').next()? {
         "kalda" => args.split_first().filter(|(tool, _)| *tool == "start").map(|(_, rest)| rest),
         "kafka-server-start" | "kafka-server-start.sh" => Some(args),
         _ => None,
-    }
+    };
+    args.filter(|args| !args.iter().any(|arg| arg == "--nodes"))
 }
 
 /// What the broker was started with: its file as it is now, and its overrides.
@@ -173,6 +175,7 @@ mod tests {
         assert!(start_args(&words("/usr/bin/kalda start")).is_some());
         assert!(start_args(&words("bin/kafka-server-start.sh server.properties")).is_some());
         assert!(start_args(&words("kalda stop")).is_none());
+        assert!(start_args(&words("kalda start --nodes 3")).is_none());
         assert!(start_args(&words("grep kalda start")).is_none());
         assert!(start_args(&words("kalda")).is_none());
     }

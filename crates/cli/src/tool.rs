@@ -2,9 +2,9 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::{
-    broker_api_versions, cluster, configs, console_consumer, console_producer, consumer_groups,
-    delete_records, dump_log, get_offsets, groups, links, log_dirs, stop, storage, topics,
-    transactions,
+    broker, broker_api_versions, cluster, configs, console_consumer, console_producer,
+    consumer_groups, delete_records, dump_log, features, get_offsets, groups, leader_election,
+    links, log_dirs, metadata_quorum, reassign_partitions, stop, storage, topics, transactions,
 };
 
 /// How a tool was called.
@@ -34,6 +34,11 @@ pub(crate) enum Tool {
     DeleteRecords,
     LogDirs,
     Cluster,
+    MetadataQuorum,
+    Features,
+    LeaderElection,
+    ReassignPartitions,
+    Broker,
     BrokerApiVersions,
     Storage,
     Links,
@@ -75,7 +80,32 @@ const TOOLS: &[(Tool, &str, &[&str], &str)] = &[
     (Tool::GetOffsets, "get-offsets", &["kafka-get-offsets"], "Print offsets of partitions"),
     (Tool::DeleteRecords, "delete-records", &["kafka-delete-records"], "Delete old records"),
     (Tool::LogDirs, "log-dirs", &["kafka-log-dirs"], "Show what lies in the log directories"),
-    (Tool::Cluster, "cluster", &["kafka-cluster"], "Show the cluster's id"),
+    (Tool::Cluster, "cluster", &["kafka-cluster"], "Show the cluster's id, nodes and health"),
+    (
+        Tool::MetadataQuorum,
+        "metadata-quorum",
+        &["kafka-metadata-quorum"],
+        "Show the controllers, add and remove one",
+    ),
+    (
+        Tool::Features,
+        "features",
+        &["kafka-features"],
+        "Show and change the levels of the cluster's features",
+    ),
+    (
+        Tool::LeaderElection,
+        "leader-election",
+        &["kafka-leader-election"],
+        "Elect leaders of partitions",
+    ),
+    (
+        Tool::ReassignPartitions,
+        "reassign-partitions",
+        &["kafka-reassign-partitions"],
+        "Move partitions between brokers and directories",
+    ),
+    (Tool::Broker, "broker", &[], "Take leaders or everything away from a broker"),
     (
         Tool::BrokerApiVersions,
         "broker-api-versions",
@@ -83,7 +113,7 @@ const TOOLS: &[(Tool, &str, &[&str], &str)] = &[
         "Show what the brokers speak",
     ),
     (Tool::DumpLog, "dump-log", &["kafka-dump-log"], "Print the content of log segments"),
-    (Tool::Storage, "storage", &["kafka-storage"], "Make ids for clusters and directories"),
+    (Tool::Storage, "storage", &["kafka-storage"], "Format log directories, make ids"),
     (Tool::Links, "links", &[], "Make links named as Kafka's tools"),
     (Tool::RunClass, "run-class", &["kafka-run-class"], "Run a tool by the name of Kafka's class"),
     (
@@ -116,6 +146,12 @@ impl Tool {
             "DeleteRecordsCommand" => Self::DeleteRecords,
             "LogDirsCommand" => Self::LogDirs,
             "DumpLogSegments" => Self::DumpLog,
+            "ClusterTool" => Self::Cluster,
+            "MetadataQuorumCommand" => Self::MetadataQuorum,
+            "FeatureCommand" => Self::Features,
+            "LeaderElectionCommand" => Self::LeaderElection,
+            "ReassignPartitionsCommand" => Self::ReassignPartitions,
+            "StorageTool" => Self::Storage,
             "BrokerApiVersionsCommand" => Self::BrokerApiVersions,
             _ => return None,
         })
@@ -148,6 +184,11 @@ impl Tool {
             Self::DeleteRecords => delete_records::run(call),
             Self::LogDirs => log_dirs::run(call),
             Self::Cluster => cluster::run(call),
+            Self::MetadataQuorum => metadata_quorum::run(call),
+            Self::Features => features::run(call),
+            Self::LeaderElection => leader_election::run(call),
+            Self::ReassignPartitions => reassign_partitions::run(call),
+            Self::Broker => broker::run(call),
             Self::BrokerApiVersions => broker_api_versions::run(call),
             Self::Storage => storage::run(call),
             Self::Links => links::run(call),

@@ -10,12 +10,15 @@ use std::time::Duration;
 use kalda_env::OsRng;
 use kalda_model::{BrokerId, TopicPartition};
 use kalda_protocol::ErrorCode;
-use kalda_protocol::messages::metadata::{MetadataRequest, MetadataRequestTopic, MetadataResponse};
+use kalda_protocol::messages::describe_cluster::{DescribeClusterBroker, DescribeClusterRequest};
+use kalda_protocol::messages::metadata::{
+    MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
+};
 use parking_lot::Mutex;
 use tokio::time::{Instant, sleep_until};
 
 use crate::bootstrap::HostPort;
-use crate::config::ClientConfig;
+use crate::config::{Bootstrap, ClientConfig};
 use crate::connection::Connection;
 use crate::metadata::{Leader, Metadata};
 use crate::{Error, Result};
@@ -30,6 +33,9 @@ pub struct Node {
     /// Its rack, if it says one.
     pub rack: Option<String>,
 }
+
+/// `EndpointType.CONTROLLER` of DescribeCluster.
+pub(crate) const CONTROLLERS: i8 = 2;
 
 /// Whether asking for a topic's metadata may create the topic.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -168,6 +174,36 @@ impl Cluster {
         self.node(BrokerId(controller)).await
     }
 
+    /// A connection for what any broker passes on to the active controller; a controller does not.
+    pub(crate) async fn any_broker_or_active_controller(&self) -> Result<Arc<Connection>> {
+        match self.config.bootstrap {
+            Bootstrap::Brokers => self.any().await,
+            Bootstrap::Controllers => self.controller().await,
+        }
+    }
+
+    /// The controllers, told as brokers are told: they do not answer Metadata (KIP-919).
+    async fn refresh_controllers(&self, connection: &Connection) -> Result<MetadataResponse> {
+        let request = DescribeClusterRequest {
+            endpoint_type: CONTROLLERS,
+            ..DescribeClusterRequest::default()
+        };
+        let answer = connection.call(&request).await?;
+        Error::check(answer.error_code, answer.error_message)?;
+        let broker = |node: DescribeClusterBroker| {
+            let (node_id, host, port) = (node.broker_id, node.host, node.port);
+            MetadataResponseBroker { node_id, host, port, rack: node.rack }
+        };
+        let response = MetadataResponse {
+            brokers: answer.brokers.into_iter().map(broker).collect(),
+            cluster_id: Some(answer.cluster_id),
+            controller_id: answer.controller_id,
+            ..MetadataResponse::default()
+        };
+        self.with_metadata(|metadata| metadata.update(response.clone()));
+        Ok(response)
+    }
+
     /// Asks for metadata: of the topics named, of none for an empty list, of all for `None`.
     pub(crate) async fn refresh(
         &self,
@@ -175,6 +211,9 @@ impl Cluster {
         auto_create: AutoCreate,
     ) -> Result<MetadataResponse> {
         let connection = self.any().await?;
+        if self.config.bootstrap == Bootstrap::Controllers {
+            return self.refresh_controllers(&connection).await;
+        }
         let version = connection.version::<MetadataRequest>(i16::MAX)?;
         let topics = topics.map(|names| {
             let topic = |name| MetadataRequestTopic { name: Some(name), ..Default::default() };

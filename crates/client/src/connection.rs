@@ -152,6 +152,14 @@ impl Connection {
         pending.frame(self).await
     }
 
+    /// What the broker offers now: features may have changed since the connection was opened.
+    ///
+    /// # Errors
+    /// The connection broke, the time is over, or the answer makes no sense.
+    pub async fn versions_now(&self) -> Result<ApiVersionTable> {
+        self.negotiate().await
+    }
+
     /// What the broker offers.
     #[must_use]
     pub fn versions(&self) -> &ApiVersionTable {

@@ -16,6 +16,8 @@ pub struct ApiVersionTable {
     pub supported_features: Vec<SupportedFeatureKey>,
     /// The features that the cluster has settled on.
     pub finalized_features: Vec<FinalizedFeatureKey>,
+    /// As of which offset of the metadata, if the broker tells.
+    pub finalized_features_epoch: Option<i64>,
 }
 
 impl ApiVersionTable {
@@ -30,6 +32,8 @@ impl ApiVersionTable {
                 .collect(),
             supported_features: response.supported_features,
             finalized_features: response.finalized_features,
+            finalized_features_epoch: Some(response.finalized_features_epoch)
+                .filter(|epoch| *epoch >= 0),
         }
     }
 

@@ -4,11 +4,13 @@
 //! what it decides. Nothing here interprets a metadata record, owns a socket or reads a clock. A node
 //! alone is a quorum of one voter.
 
+mod bootstrap;
 mod log;
 pub mod quorum;
 mod quorum_state;
 mod snapshot;
 
+pub use bootstrap::{read_bootstrap, write_bootstrap};
 pub use log::{
     CarryOutError, Committed, MetadataLog, OpenError, Opening, Outcome, decision_batches,
     decode_batches, format,

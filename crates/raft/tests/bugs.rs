@@ -443,6 +443,29 @@ fn a_vote_is_given_to_a_disk_and_not_to_a_node() {
     assert_eq!(one.answers(&effects)[0].refusal, Some(Refusal::InvalidVoterKey));
 }
 
+/// A voter of a static set comes back with an empty disk: it counts as it is now, and is shown so.
+#[test]
+fn a_static_voter_with_a_new_disk_is_the_voter_now() {
+    let mut one = One::new(1, static_voters(3));
+    one.elect();
+    one.write(9);
+    one.flush();
+    one.request(fetch(2, 1, end(4, 1)));
+    one.now += 1;
+    let Request::Fetch(mut again) = fetch(2, 1, end(10, 1)) else { unreachable!() };
+    // Sorted after the one that it had, and before it.
+    for directory in [key(9).directory, key(0).directory] {
+        again.replica.directory = directory;
+        one.request(Request::Fetch(again.clone()));
+        let shown = one.quorum.describe();
+        let second = shown.iter().find(|it| it.replica.id == key(2).id).unwrap();
+        assert_eq!((second.replica.directory, second.is_voter), (directory, true));
+        assert_eq!(second.end_offset, Some(Offset(10)));
+        one.now += 1;
+    }
+    assert_eq!(one.quorum.high_watermark(), Offset(10), "two of three have it");
+}
+
 #[test]
 fn voters_hold_when_appended_and_are_reverted_when_cut() {
     let mut one = One::new(1, voters(3));

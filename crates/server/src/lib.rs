@@ -27,4 +27,5 @@ mod transactions;
 pub use config::{
     AdvertisedHost, BrokerConfig, ConfigError, Listener, QuorumConfig, Roles, Warning,
 };
+pub use kalda_controller::SUPPORTED_FEATURES;
 pub use start::{Server, StartError};

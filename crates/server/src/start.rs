@@ -1,5 +1,6 @@
 //! From settings to a serving broker, and back to a clean stop.
 
+mod cluster_id;
 mod directories;
 mod metadata;
 mod stop;
@@ -213,7 +214,10 @@ fn run_shards(broker: &Arc<Broker>, first: First) -> Result<Vec<JoinHandle<()>>,
             broker.stop.ask(Some(line.clone()));
             Err(StartError(broker.stop.failure().unwrap_or(line)))
         }
-        Err(_) => Err(StartError("the first thread of the broker ended".to_owned())),
+        Err(_) => {
+            let why = broker.stop.failure();
+            Err(StartError(why.unwrap_or_else(|| "asked to stop while starting".to_owned())))
+        }
     }
 }
 

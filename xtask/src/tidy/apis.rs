@@ -15,16 +15,16 @@ pub(crate) const DISPATCH: &str = "crates/server/src/dispatch.rs";
 const HEAD: &str = "\
 # APIs
 
-What a broker tells its clients that it serves (ApiVersions). Written by `cargo xtask apis` from
-the dispatch table in `crates/server/src/dispatch.rs:APIS`; `cargo xtask tidy` keeps it true. Which
+What a node tells that it serves (ApiVersions), on the listeners of clients and on those of the
+controllers. Written by `cargo xtask apis` from in `crates/server/src/dispatch.rs:APIS`; `cargo xtask tidy` keeps it true. Which
 fields belong to which version stands at the head of the API's file in
 `crates/protocol/src/messages/`.
 
 Produce says 0 although it is served from version 3 on, as Kafka does: older librdkafka turns
 compression off where it sees a higher minimum (KAFKA-18659).
 
-| Key | Name | Versions |
-|---|---|---|
+| Key | Name | Versions | Listeners |
+|---|---|---|---|
 ";
 
 /// Complaints about the page.
@@ -42,21 +42,51 @@ pub(crate) fn check(sources: &[Source]) -> Vec<String> {
 
 /// The page that belongs to the dispatch table.
 pub(crate) fn page(dispatch: &str) -> Result<String, String> {
-    let mut keys = served(dispatch)?;
-    keys.sort_unstable();
+    let mut rows = served(dispatch)?;
+    rows.sort_unstable();
     let mut page = HEAD.to_owned();
-    for key in keys {
+    for (key, listeners) in rows {
         let (first, last) = key.versions();
         let first = if key == ApiKey::Produce { 0 } else { first };
         let last = key.latest_stable_version().unwrap_or(last);
-        let _ = writeln!(page, "| {} | {key} | {first}–{last} |", key.value());
+        let number = key.value();
+        let _ = writeln!(page, "| {number} | {key} | {first}–{last} | {} |", listeners.name());
     }
     Ok(page)
 }
 
-/// The keys of the rows `Api::cold::<api::metadata::MetadataRequest>()` and `Api::hot::<…>(…)`.
-fn served(dispatch: &str) -> Result<Vec<ApiKey>, String> {
-    let mut keys = Vec::new();
+/// Where a row of the table is served.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Listeners {
+    Clients,
+    Controllers,
+    Both,
+}
+
+impl Listeners {
+    fn of_row(row: &str) -> Self {
+        if row.contains(".at_controllers()") {
+            Self::Controllers
+        } else if row.contains(".at_both()") {
+            Self::Both
+        } else {
+            Self::Clients
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Clients => "clients",
+            Self::Controllers => "controllers",
+            Self::Both => "both",
+        }
+    }
+}
+
+/// The rows `Api::cold::<api::metadata::MetadataRequest>()` and `Api::hot::<…>(…)`. An API that clients and
+/// controllers are served differently has two.
+fn served(dispatch: &str) -> Result<Vec<(ApiKey, Listeners)>, String> {
+    let mut rows: Vec<(ApiKey, Listeners)> = Vec::new();
     for line in dispatch.lines().map(str::trim) {
         let Some(row) = line.strip_prefix("Api::cold::<").or(line.strip_prefix("Api::hot::<"))
         else {
@@ -66,15 +96,21 @@ fn served(dispatch: &str) -> Result<Vec<ApiKey>, String> {
         let request = request.unwrap_or_default();
         let key =
             key_of(request).ok_or(format!("{DISPATCH}: {request:?} is no request of ours"))?;
-        if keys.contains(&key) {
+        let listeners = Listeners::of_row(row);
+        let is_twice = |(other, at): &(ApiKey, Listeners)| {
+            let is_apart =
+                *at != listeners && *at != Listeners::Both && listeners != Listeners::Both;
+            *other == key && !is_apart
+        };
+        if rows.iter().any(is_twice) {
             return Err(format!("{DISPATCH}: {key} stands twice in the table"));
         }
-        keys.push(key);
+        rows.push((key, listeners));
     }
-    if keys.is_empty() {
+    if rows.is_empty() {
         return Err(format!("{DISPATCH}: the table of APIs was not found"));
     }
-    Ok(keys)
+    Ok(rows)
 }
 
 macro_rules! define_key_of {
@@ -96,12 +132,13 @@ mod tests {
     #[test]
     fn the_page_lists_the_rows_in_the_order_of_the_keys() {
         let dispatch = "
-    Api::cold::<api::metadata::MetadataRequest>(),
+    Api::cold::<api::metadata::MetadataRequest>().at_both(),
     Api::hot::<api::produce::ProduceRequest>(Handler::Produce),
 ";
         let page = page(dispatch).expect("the rows are known");
         let rows: Vec<&str> = page.lines().skip_while(|line| !line.starts_with("|---")).collect();
-        assert_eq!(rows[1..], ["| 0 | Produce | 0–13 |", "| 3 | Metadata | 0–13 |"]);
+        let expected = ["| 0 | Produce | 0–13 | clients |", "| 3 | Metadata | 0–13 | both |"];
+        assert_eq!(rows[1..], expected);
     }
 
     #[test]
@@ -109,6 +146,8 @@ mod tests {
         assert!(page("Api::cold::<api::x::NoRequest>(),").is_err());
         let row = "Api::cold::<api::metadata::MetadataRequest>(),\n";
         assert!(page(&row.repeat(2)).is_err());
+        assert!(page(&format!("{row}{}", row.replace("()", "().at_both()"))).is_err());
+        assert!(page(&format!("{row}{}", row.replace("()", "().at_controllers()"))).is_ok());
         assert!(page("").is_err());
     }
 }

@@ -3,6 +3,8 @@
 //! A tool declares its options as a table; parsing checks names and types, the tool what goes
 //! together. The texts are those of joptsimple and of Kafka's `CommandLineUtils`.
 
+mod commands;
+mod format;
 mod table;
 
 use std::collections::BTreeMap;
@@ -10,6 +12,9 @@ use std::collections::BTreeMap;
 use crate::failure::{Failure, Outcome};
 use crate::output::complain;
 use crate::tool::Call;
+
+pub(crate) use commands::{Chosen, Commands};
+pub(crate) use format::Format;
 
 /// What follows an option.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -46,6 +51,26 @@ pub(crate) struct Grammar {
     /// Its options but for those that every tool has.
     pub(crate) options: &'static [Opt],
 }
+
+/// The brokers to start from.
+pub(crate) const BOOTSTRAP_SERVER: Opt =
+    ("bootstrap-server", Arg::Text("HOST:PORT,..."), "The brokers to start from.", Show::Yes);
+
+/// The controllers to start from instead.
+pub(crate) const BOOTSTRAP_CONTROLLER: Opt = (
+    "bootstrap-controller",
+    Arg::Text("HOST:PORT,..."),
+    "The controllers to start from, in place of brokers.",
+    Show::Yes,
+);
+
+/// The client's settings.
+pub(crate) const COMMAND_CONFIG: Opt = (
+    "command-config",
+    Arg::Text("file"),
+    "A properties file with settings of the client.",
+    Show::Yes,
+);
 
 /// What every tool takes besides its own.
 const COMMON: &[Opt] = &[

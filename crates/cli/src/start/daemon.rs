@@ -6,11 +6,13 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use rustix::process::Signal;
+
 use super::{DAEMON_LOG, StartArgs, load};
 use crate::logging;
 
 /// What the background process writes to the pipe when it serves.
-const READY: &str = "serving";
+pub(super) const READY: &str = "serving";
 
 /// Starts the same line again in the background, and waits until it serves.
 pub(super) fn spawn(args: &StartArgs) -> Result<(), String> {
@@ -51,6 +53,10 @@ pub(super) fn detach() -> Result<bool, String> {
         logging::of_broker(std::io::stdout);
         return Ok(false);
     };
+    if std::env::var_os(super::nodes::WITH_PARENT).is_some() {
+        let told = rustix::process::set_parent_process_death_signal(Some(Signal::TERM));
+        told.map_err(|error| format!("cannot be tied to its parent: {error}"))?;
+    }
     // It fails only for a process that leads a session already, which is what is wanted.
     let _session = rustix::process::setsid();
     let log = OpenOptions::new().append(true).create(true).open(&path);

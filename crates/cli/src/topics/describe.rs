@@ -278,7 +278,7 @@ mod tests {
         topic.partitions.truncate(1);
         topic.partitions[0].elr = None;
         topic.partitions[0].last_known_elr = None;
-        let moving = Reassignment { adding: vec![3], removing: vec![1] };
+        let moving = Reassignment { replicas: vec![1, 2, 3], adding: vec![3], removing: vec![1] };
         let moving = BTreeMap::from([(TopicPartition::new("web_log", 0), moving)]);
         let overrides = BTreeMap::new();
         let view = View { topics: &[topic], overrides: &overrides, moving: &moving };

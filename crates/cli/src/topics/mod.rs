@@ -17,13 +17,13 @@ use kalda_protocol::ErrorCode;
 
 use crate::connect::{admin_client, block_on};
 use crate::failure::{Blame, Failure, Outcome};
-use crate::options::{Asked, Parsed};
+use crate::options::{Asked, Format, Parsed};
 use crate::output::{print_line, stdout};
 use crate::tool::Call;
 use crate::topic_filter::TopicFilter;
 
 use assignment::parse_assignment;
-use options::{Format, GRAMMAR};
+use options::GRAMMAR;
 
 const COLLISION_WARNING: &str = "WARNING: Due to limitations in metric names, topics with a period ('.') or underscore ('_') could collide. To avoid issues it is best to use either, but not both.";
 
@@ -129,7 +129,7 @@ async fn list(parsed: &Parsed, admin: &Admin) -> Outcome {
     let filter = TopicFilter::new(parsed.value("topic")?)?;
     let names = filter.select(&listed, !parsed.has("exclude-internal"));
     let mut output = stdout();
-    match options::format(parsed)? {
+    match Format::of(parsed)? {
         Format::Json => writeln!(output, "{}", serde_json::json!(names))?,
         // One line even when there is none, as in Kafka.
         Format::Text => writeln!(output, "{}", names.join("\n"))?,
@@ -199,7 +199,7 @@ async fn describe(parsed: &Parsed, admin: &Admin) -> Outcome {
     let view = describe::View { topics: &topics, overrides: &overrides, moving: &moving };
     let report = describe::Report::from_options(parsed);
     let mut output = stdout();
-    match options::format(parsed)? {
+    match Format::of(parsed)? {
         Format::Json => writeln!(output, "{}", view.json(report))?,
         Format::Text => output.write_all(view.text(report).as_bytes())?,
     }

@@ -1,17 +1,8 @@
 //! The options of `topics`, and which of them go together.
 
 use crate::failure::{Failure, Outcome};
-use crate::options::{Arg, Grammar, Parsed, Show};
+use crate::options::{Arg, Format, Grammar, Parsed, Show};
 use crate::output::complain;
-
-/// How the output looks.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Format {
-    /// Kafka's lines.
-    Text,
-    /// One JSON value.
-    Json,
-}
 
 pub(super) const GRAMMAR: Grammar = Grammar {
     about: "This tool helps to create, delete, describe, or change a topic.",
@@ -192,16 +183,7 @@ pub(super) fn check(parsed: &Parsed) -> Outcome {
         forbidden.extend(["topics-with-overrides", "list", "create", "alter", "delete"]);
         GRAMMAR.forbid(parsed, report, &forbidden)?;
     }
-    format(parsed).map(drop)
-}
-
-/// The value of `--format`.
-pub(super) fn format(parsed: &Parsed) -> Outcome<Format> {
-    match parsed.value("format")? {
-        None | Some("text") => Ok(Format::Text),
-        Some("json") => Ok(Format::Json),
-        Some(other) => Err(Failure::usage(format!("--format takes text or json, not {other}"))),
-    }
+    Format::of(parsed).map(drop)
 }
 
 /// How many partitions a broker may put into one answer.

@@ -5,10 +5,10 @@ use kalda_client::Admin;
 use kalda_client::admin::{ProducerState, TopicRef, TransactionFilter};
 use kalda_model::{BrokerId, TopicPartition};
 
-use super::table::print_table;
 use super::{failed, now_ms};
 use crate::failure::{Failure, Outcome};
 use crate::options::Parsed;
+use crate::table::print_table;
 
 /// `--max-transaction-timeout`, in minutes.
 const TIMEOUT_DEFAULT_MIN: i64 = 15;

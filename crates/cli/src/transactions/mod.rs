@@ -4,7 +4,6 @@
 //! As in Kafka the servers stand before the command; behind it is good too.
 
 mod hanging;
-mod table;
 
 use kalda_client::Admin;
 use kalda_client::admin::{AbortTransaction, TransactionFilter};
@@ -14,8 +13,8 @@ use kalda_model::{BrokerId, TopicPartition};
 use crate::connect::{admin_client, block_on};
 use crate::failure::{Failure, Outcome};
 use crate::options::{Arg, Asked, Grammar, Parsed, Show};
+use crate::table::print_table;
 use crate::tool::Call;
-use table::print_table;
 
 const COMMANDS: &[&str] = &[
     "list",

@@ -12,6 +12,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use kalda_protocol::messages::api_versions::ApiVersionsRequest;
+use rustix::process::{Pid, Signal, kill_process};
 
 use crate::client::Client;
 
@@ -77,7 +78,6 @@ impl Broker {
         output: &Path,
         settings: &[(&str, &str)],
     ) -> Self {
-        let file = File::create(output).expect("the output's file");
         let mut command = Command::new(env!("CARGO_BIN_EXE_kalda"));
         let listeners = format!("PLAINTEXT://127.0.0.1:{port}");
         let fixed = [("listeners", &*listeners), ("log.dirs", log_dirs)];
@@ -85,9 +85,14 @@ impl Broker {
         for (key, value) in fixed.iter().chain(settings) {
             command.arg("--override").arg(format!("{key}={value}"));
         }
+        Self::run(command, (Ipv4Addr::LOCALHOST, port).into(), output)
+    }
+
+    /// Runs a command that starts a broker at this address.
+    pub(crate) fn run(mut command: Command, address: SocketAddr, output: &Path) -> Self {
+        let file = File::create(output).expect("the output's file");
         command.stdin(Stdio::null()).stdout(file.try_clone().expect("a second handle"));
         let child = command.stderr(file).spawn().expect("the binary runs");
-        let address = (Ipv4Addr::LOCALHOST, port).into();
         Self { child, address, output: output.to_owned() }
     }
 
@@ -129,9 +134,12 @@ impl Broker {
 
     /// SIGTERM.
     pub(crate) fn stop(self) -> Ended {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).expect("it runs");
+        self.signal(Signal::TERM);
         self.wait()
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).expect("it runs");
     }
 
     /// Waits for its end.

@@ -230,6 +230,36 @@ impl Admin {
         .await
     }
 
+    /// The value of one config of each of these topics. Topics that are gone are left out.
+    ///
+    /// # Errors
+    /// No broker answers in time.
+    pub async fn topic_config(
+        &self,
+        topics: &[String],
+        key: &str,
+    ) -> Result<BTreeMap<String, String>> {
+        if topics.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let resources = topics.iter().map(|name| DescribeConfigsResource {
+            resource_type: ResourceType::Topic.wire(),
+            resource_name: name.clone(),
+            configuration_keys: Some(vec![key.to_owned()]),
+        });
+        let request =
+            DescribeConfigsRequest { resources: resources.collect(), ..Default::default() };
+        self.with_retries("describeConfigs", async || {
+            let response = self.cluster.any().await?.call(&request).await?;
+            let values = response.results.into_iter().filter_map(|result| {
+                let value = result.configs.into_iter().next()?.value?;
+                Some((result.resource_name, value))
+            });
+            Ok(values.collect())
+        })
+        .await
+    }
+
     /// The configs of topics that are not their defaults, by topic: key and value in the broker's
     /// order. Topics that are gone are left out.
     ///

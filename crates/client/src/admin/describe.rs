@@ -68,7 +68,9 @@ impl Admin {
             let nodes =
                 self.cluster.with_metadata(|metadata| metadata.nodes.values().cloned().collect());
             if connection.versions().pick(ApiKey::DescribeCluster, i16::MAX).is_some() {
-                let answer = connection.call(&DescribeClusterRequest::default()).await?;
+                let endpoint_type = self.endpoint_type();
+                let request = DescribeClusterRequest { endpoint_type, ..Default::default() };
+                let answer = connection.call(&request).await?;
                 Error::check(answer.error_code, answer.error_message)?;
                 return Ok(ClusterDescription {
                     cluster_id: Some(answer.cluster_id),

@@ -2,10 +2,15 @@
 //!
 //! Every call is tried again while that can help, until `default.api.timeout.ms` is over.
 
+mod brokers;
 mod configs;
 mod describe;
+mod election;
+mod features;
 mod groups;
 mod partitions;
+mod quorum;
+mod reassign;
 mod topics;
 mod transactions;
 
@@ -17,10 +22,15 @@ use tokio::time::{Instant, sleep, timeout_at};
 use crate::cluster::Cluster;
 use crate::{Error, Result};
 
+pub use brokers::{BrokerEndpoint, ClusterEndpoints};
 pub use configs::{AlterOp, ConfigChange, ConfigEntry, ConfigResource, ConfigSource, ResourceType};
 pub use describe::{BrokerVersions, ClusterDescription, LogDir, LogDirReplica};
+pub use election::ElectionType;
+pub use features::{Feature, FeatureUpdate, Features};
 pub use groups::{GroupDescription, GroupEpochs, GroupListing, GroupMember};
-pub use partitions::{ProducerState, Reassignment};
+pub use partitions::ProducerState;
+pub use quorum::{QuorumDescription, QuorumReplica, VoterEndpoint};
+pub use reassign::{FactorChange, Reassignment};
 pub use topics::{NewTopic, PartitionDescription, TopicDescription, TopicListing, TopicRef};
 pub use transactions::{
     AbortTransaction, TransactionDescription, TransactionFilter, TransactionListing,

@@ -7,7 +7,6 @@ use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::delete_records::{
     DeleteRecordsPartition, DeleteRecordsRequest, DeleteRecordsTopic,
 };
-use kalda_protocol::messages::list_partition_reassignments::ListPartitionReassignmentsRequest;
 
 use super::Admin;
 use super::topics::incomplete;
@@ -31,15 +30,6 @@ pub struct ProducerState {
     pub coordinator_epoch: i32,
     /// Where its open transaction begins, or -1.
     pub current_txn_start_offset: i64,
-}
-
-/// What becomes of a partition that is being moved.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Reassignment {
-    /// The brokers that will have it.
-    pub adding: Vec<i32>,
-    /// The brokers that will have it no more.
-    pub removing: Vec<i32>,
 }
 
 impl Admin {
@@ -91,29 +81,6 @@ impl Admin {
             let result = topic.partitions.into_iter().next().ok_or_else(incomplete)?;
             Error::check(result.error_code, None)?;
             Ok(Offset(result.low_watermark))
-        })
-        .await
-    }
-
-    /// The partitions that are being moved: the replicas that come and those that go.
-    ///
-    /// # Errors
-    /// As the broker says; an older one does not know the question.
-    pub async fn reassignments(&self) -> Result<BTreeMap<TopicPartition, Reassignment>> {
-        let request = ListPartitionReassignmentsRequest { topics: None, ..Default::default() };
-        self.with_retries("listPartitionReassignments", async || {
-            let response = self.cluster.controller().await?.call(&request).await?;
-            Error::check(response.error_code, response.error_message)?;
-            let mut all = BTreeMap::new();
-            for topic in response.topics {
-                for moving in topic.partitions {
-                    let partition =
-                        TopicPartition::new(topic.name.as_str(), moving.partition_index);
-                    let (adding, removing) = (moving.adding_replicas, moving.removing_replicas);
-                    all.insert(partition, Reassignment { adding, removing });
-                }
-            }
-            Ok(all)
         })
         .await
     }

@@ -279,6 +279,22 @@ impl Admin {
         from_metadata(topic)
     }
 
+    /// All topics in detail but for their eligible leader replicas, internal ones included.
+    ///
+    /// # Errors
+    /// No broker answers in time.
+    pub async fn describe_all_topics(&self) -> Result<Vec<TopicDescription>> {
+        self.with_retries("describeTopics", async || {
+            let response = self.cluster.refresh(None, AutoCreate::Forbidden).await?;
+            // A topic that is being deleted has an error and no partitions.
+            let whole = response.topics.into_iter().filter(|topic| topic.name.is_some());
+            let is_there =
+                |topic: &MetadataResponseTopic| Error::from_code(topic.error_code, None).is_none();
+            whole.filter(is_there).map(from_metadata).collect()
+        })
+        .await
+    }
+
     /// The brokers, as they advertise themselves.
     ///
     /// # Errors

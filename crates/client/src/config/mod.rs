@@ -42,11 +42,22 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {}
 
+/// Who listens where a client starts from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bootstrap {
+    /// Brokers: `bootstrap.servers`.
+    Brokers,
+    /// Controllers: `bootstrap.controllers` (KIP-919). Only calls that administrate can be made.
+    Controllers,
+}
+
 /// What producer, consumer and admin have in common.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ClientConfig {
-    /// `bootstrap.servers`.
+    /// `bootstrap.servers` or `bootstrap.controllers`.
     pub bootstrap_servers: Vec<HostPort>,
+    /// Which of the two.
+    pub bootstrap: Bootstrap,
     /// `client.id`.
     pub client_id: String,
     /// `request.timeout.ms`: the wait for one answer.
@@ -70,8 +81,19 @@ impl ClientConfig {
             let why = "This client speaks PLAINTEXT only so far";
             return Err(ConfigError::value("security.protocol", &protocol, why));
         }
+        let brokers = reader.text("bootstrap.servers", "");
+        let controllers = reader.text("bootstrap.controllers", "");
+        let (servers, bootstrap) = match (brokers.is_empty(), controllers.is_empty()) {
+            (false, false) => {
+                let why = "You cannot set both bootstrap.servers and bootstrap.controllers";
+                return Err(ConfigError::new(why));
+            }
+            (true, false) => (controllers, Bootstrap::Controllers),
+            _ => (brokers, Bootstrap::Brokers),
+        };
         Ok(Self {
-            bootstrap_servers: parse_servers(&reader.text("bootstrap.servers", ""))?,
+            bootstrap_servers: parse_servers(&servers)?,
+            bootstrap,
             client_id: reader.text("client.id", "kalda"),
             request_timeout_ms: reader.millis("request.timeout.ms", 30_000)?,
             default_api_timeout_ms: reader.millis("default.api.timeout.ms", 60_000)?,

@@ -9,7 +9,7 @@ mod min_insync_replicas;
 mod resolve;
 
 pub use key::{ConfigKey, ConfigType, InvalidConfig, UpdateMode, Valid};
-pub use keys::{broker_keys, client_metrics_keys, group_keys, topic_keys};
+pub use keys::{broker_keys, client_metrics_keys, group_keys, throttle_keys, topic_keys};
 pub use min_insync_replicas::{MIN_INSYNC_REPLICAS, MinInsyncReplicas};
 pub use resolve::{ConfigSource, ConfigSources, Resolved, Synonym};
 
@@ -19,10 +19,10 @@ pub fn topic_key(name: &str) -> Option<&'static ConfigKey> {
     find(topic_keys(), name)
 }
 
-/// The broker setting named `name`.
+/// The broker setting named `name`, throttles included.
 #[must_use]
 pub fn broker_key(name: &str) -> Option<&'static ConfigKey> {
-    find(broker_keys(), name)
+    find(broker_keys(), name).or_else(|| find(throttle_keys(), name))
 }
 
 /// The group setting named `name`.

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn tables() -> [&'static [ConfigKey]; 4] {
-    [topic_keys(), broker_keys(), group_keys(), client_metrics_keys()]
+fn tables() -> [&'static [ConfigKey]; 5] {
+    [topic_keys(), broker_keys(), throttle_keys(), group_keys(), client_metrics_keys()]
 }
 
 #[test]
@@ -17,6 +17,13 @@ fn every_table_is_in_order_documented_and_allows_its_defaults() {
             }
         }
     }
+}
+
+#[test]
+fn tools_can_set_throttles_on_a_broker() {
+    let key = broker_key("leader.replication.throttled.rate").unwrap();
+    assert_eq!((key.update, key.validate("1000").is_ok()), (UpdateMode::PerBroker, true));
+    assert!(key.validate("-1").is_err());
 }
 
 #[test]

@@ -138,7 +138,16 @@ pub(super) struct PendingChange {
 impl Leading {
     /// A voter of a static set may come back with another directory: the newest one is it.
     pub(super) fn progress_of(&self, voter: &Voter) -> Option<&Progress> {
+        self.newest(voter).map(|(_, progress)| progress)
+    }
+
+    /// The replica that is this voter now, with its directory.
+    pub(super) fn key_of(&self, voter: &Voter) -> Option<&ReplicaKey> {
+        self.newest(voter).map(|(key, _)| key)
+    }
+
+    fn newest(&self, voter: &Voter) -> Option<(&ReplicaKey, &Progress)> {
         let of_it = self.replicas.iter().filter(|(key, _)| voter.is(key));
-        of_it.map(|(_, progress)| progress).max_by_key(|progress| progress.last_fetch_ms)
+        of_it.max_by_key(|(_, progress)| progress.last_fetch_ms)
     }
 }

@@ -105,7 +105,7 @@ impl Quorum {
             if voter.is(&self.local) {
                 return self.local;
             }
-            let fetching = leading.replicas.keys().find(|key| voter.is(key));
+            let fetching = leading.key_of(voter);
             *fetching.unwrap_or(&voter.key)
         });
         let observers = leading.replicas.keys().filter(|key| !voters.contains(key));

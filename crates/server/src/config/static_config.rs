@@ -125,7 +125,27 @@ impl BrokerConfig {
     /// Whether nobody said that there are other nodes.
     #[must_use]
     pub fn is_alone(&self) -> bool {
-        self.roles.broker && self.roles.controller && !self.quorum.names_others()
+        let is_whole = self.roles.broker && self.roles.controller;
+        is_whole && !self.quorum.names_others() && !self.bootstraps_elsewhere()
+    }
+
+    /// Whether the quorum is to be found at an address that is not known to be this node's own: one
+    /// that votes alone while it should have joined would be a second cluster.
+    fn bootstraps_elsewhere(&self) -> bool {
+        let own: Vec<&Listener> = self.listeners.iter().filter(|it| it.is_controllers).collect();
+        let is_own = |server: &kalda_client::HostPort| {
+            let is_loopback = matches!(&*server.host, "localhost" | "127.0.0.1" | "::1");
+            own.iter().any(|listener| {
+                let advertised = match &listener.advertised {
+                    AdvertisedHost::Fixed { host, .. } => host.as_str(),
+                    AdvertisedHost::AsDialled => "",
+                };
+                let is_host = [listener.host.as_str(), advertised].contains(&server.host.as_str());
+                server.port == listener.port && (is_loopback || is_host)
+            })
+        };
+        // Without a controller's listener nobody but this node can be meant.
+        !own.is_empty() && !self.quorum.bootstrap.iter().all(is_own)
     }
 
     /// A setting's value: what was given, else its default.
@@ -328,6 +348,18 @@ mod tests {
         assert_eq!(config.listeners[0].port, 9092);
         assert_eq!(config.number("num.partitions"), 1);
         assert!(warnings.is_empty());
+    }
+
+    #[test]
+    fn a_node_that_is_to_find_its_quorum_elsewhere_is_not_alone() {
+        let is_alone = |servers: &str| {
+            let file = format!(
+                "listeners=PLAINTEXT://:9092,CONTROLLER://b:9093\ncontroller.quorum.bootstrap.servers={servers}\n"
+            );
+            load(&file).unwrap().0.is_alone()
+        };
+        assert!(is_alone("localhost:9093") && is_alone("b:9093") && is_alone(""));
+        assert!(!is_alone("a:9093") && !is_alone("localhost:9095") && !is_alone("a:9093,b:9093"));
     }
 
     #[test]

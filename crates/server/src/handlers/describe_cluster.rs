@@ -1,7 +1,6 @@
-//! DescribeCluster (key 60, v0–2, KIP-700): v1 adds the kind of endpoint asked for, v2 fenced
-//! brokers (KIP-1073).
+//! DescribeCluster (key 60, v0–2, KIP-700): v1 adds the kind of endpoint asked for (KIP-919), v2
+//! fenced brokers (KIP-1073). Controllers tell of controllers, brokers of brokers.
 
-use kalda_model::BrokerId;
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::describe_cluster::{
     DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,
@@ -16,77 +15,82 @@ const CONTROLLERS: i8 = 2;
 
 impl Handle for DescribeClusterRequest {
     async fn handle(self, cx: &RequestContext) -> DescribeClusterResponse {
-        let cluster_id = cx.broker.cluster_id.clone();
-        let at_controllers = cx.broker.is_controller_listener(&cx.peer);
-        let here = if at_controllers { CONTROLLERS } else { BROKERS };
-        if self.endpoint_type != here {
-            let error = match self.endpoint_type {
-                BROKERS | CONTROLLERS => ErrorCode::MismatchedEndpointType,
-                _ => ErrorCode::UnsupportedEndpointType,
-            };
-            return DescribeClusterResponse {
-                error_code: error.code(),
-                error_message: Some(error.message().to_owned()),
-                endpoint_type: here,
-                cluster_id,
-                ..DescribeClusterResponse::default()
-            };
+        let is_at_controllers = cx.broker.is_controller_listener(&cx.peer);
+        let ours = if is_at_controllers { CONTROLLERS } else { BROKERS };
+        if self.endpoint_type == ours {
+            return if is_at_controllers { controllers(cx).await } else { brokers(&self, cx) };
         }
-        if at_controllers {
-            return controllers(cx, cluster_id).await;
-        }
-        let image = cx.broker.image();
-        let shown = image.brokers.values();
-        let shown = shown.filter(|broker| self.include_fenced_brokers || !broker.fenced);
-        let brokers = shown.filter_map(|broker| {
-            let (host, port) = cx.broker.endpoint_for(&cx.peer, broker)?;
-            Some(DescribeClusterBroker {
-                broker_id: broker.id.0,
-                host,
-                port: i32::from(port),
-                rack: broker.rack.clone(),
-                is_fenced: broker.fenced,
-            })
-        });
+        let error = match self.endpoint_type {
+            BROKERS | CONTROLLERS => ErrorCode::MismatchedEndpointType,
+            _ => ErrorCode::UnsupportedEndpointType,
+        };
         DescribeClusterResponse {
-            cluster_id,
-            controller_id: cx.broker.node.0,
-            brokers: brokers.collect(),
+            error_code: error.code(),
+            error_message: Some(error.message().to_owned()),
+            endpoint_type: ours,
+            cluster_id: cx.broker.cluster_id.clone(),
             ..DescribeClusterResponse::default()
         }
     }
 }
 
-/// The controllers of the quorum, on the listener that was asked (KIP-919).
-async fn controllers(cx: &RequestContext, cluster_id: String) -> DescribeClusterResponse {
-    let name = &cx.broker.listeners[cx.peer.listener].listener.name;
-    let Some(quorum) = cx.broker.quorum.describe().await else {
+fn brokers(request: &DescribeClusterRequest, cx: &RequestContext) -> DescribeClusterResponse {
+    let image = cx.broker.image();
+    let shown = image.brokers.values();
+    let shown = shown.filter(|broker| request.include_fenced_brokers || !broker.fenced);
+    let brokers = shown.filter_map(|broker| {
+        let (host, port) = cx.broker.endpoint_for(&cx.peer, broker)?;
+        Some(DescribeClusterBroker {
+            broker_id: broker.id.0,
+            host,
+            port: i32::from(port),
+            rack: broker.rack.clone(),
+            is_fenced: broker.fenced,
+        })
+    });
+    DescribeClusterResponse {
+        cluster_id: cx.broker.cluster_id.clone(),
+        controller_id: cx.broker.node.0,
+        brokers: brokers.collect(),
+        ..DescribeClusterResponse::default()
+    }
+}
+
+/// Those who vote, and which of them is active.
+async fn controllers(cx: &RequestContext) -> DescribeClusterResponse {
+    let told = DescribeClusterResponse {
+        endpoint_type: CONTROLLERS,
+        cluster_id: cx.broker.cluster_id.clone(),
+        ..DescribeClusterResponse::default()
+    };
+    let Some(description) = cx.broker.quorum.describe().await else {
         let error = ErrorCode::BrokerNotAvailable;
-        return DescribeClusterResponse { error_code: error.code(), ..Default::default() };
+        return DescribeClusterResponse {
+            error_code: error.code(),
+            error_message: Some(error.message().to_owned()),
+            ..told
+        };
     };
     let image = cx.broker.image();
-    let registered = |id: &BrokerId| {
-        let endpoint = image.controllers.get(id)?.endpoint(name)?;
-        Some((endpoint.host.clone(), endpoint.port))
-    };
-    let configured = |id: &BrokerId| {
-        let (_, address) = quorum.addresses.iter().find(|(known, _)| known == id)?;
-        Some((address.host.clone(), address.port))
-    };
-    let nodes = quorum.voters.iter().map(|voter| voter.key.id).filter_map(|id| {
-        let (host, port) = registered(&id).or_else(|| configured(&id))?;
+    let listener = &cx.broker.listeners[cx.peer.listener].listener.name;
+    let brokers = description.voters.iter().filter_map(|voter| {
+        let registered = image.controllers.get(&voter.key.id);
+        let registered = registered.and_then(|known| known.endpoint(listener));
+        let registered = registered.map(|it| (it.host.clone(), it.port));
+        let (host, port) = registered.or_else(|| {
+            let configured = description.addresses.iter().find(|(id, _)| *id == voter.key.id)?;
+            Some((configured.1.host.clone(), configured.1.port))
+        })?;
         Some(DescribeClusterBroker {
-            broker_id: id.0,
+            broker_id: voter.key.id.0,
             host,
             port: i32::from(port),
             ..DescribeClusterBroker::default()
         })
     });
     DescribeClusterResponse {
-        endpoint_type: CONTROLLERS,
-        cluster_id,
-        controller_id: quorum.leader.map_or(-1, |leader| leader.0),
-        brokers: nodes.collect(),
-        ..DescribeClusterResponse::default()
+        controller_id: description.leader.map_or(-1, |leader| leader.0),
+        brokers: brokers.collect(),
+        ..told
     }
 }

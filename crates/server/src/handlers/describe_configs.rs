@@ -4,7 +4,7 @@
 
 use kalda_metadata::config::{
     ConfigKey, ConfigSource, Resolved, Synonym, broker_keys, client_metrics_keys, group_keys,
-    topic_keys,
+    throttle_keys, topic_keys,
 };
 use kalda_metadata::{ConfigResource, Image, ResourceType};
 use kalda_protocol::ErrorCode;
@@ -74,7 +74,10 @@ fn resolve(
                 .collect())
         }
         Some(ResourceType::Broker) if name == cx.broker.node.to_string() => {
-            Ok(broker_keys().iter().map(|key| sources.broker(key)).collect())
+            // Throttles are there while somebody has set them.
+            let throttles = throttle_keys().iter().map(|key| sources.broker(key));
+            let set = throttles.filter(|resolved| resolved.source != ConfigSource::Default);
+            Ok(broker_keys().iter().map(|key| sources.broker(key)).chain(set).collect())
         }
         Some(ResourceType::Broker) => {
             let node = cx.broker.node;

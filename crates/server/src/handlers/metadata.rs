@@ -34,10 +34,11 @@ impl Handle for MetadataRequest {
         } else {
             wanted.iter().map(|topic| one(&image, topic)).collect()
         };
+        let brokers = brokers(cx, &image);
         MetadataResponse {
-            brokers: brokers(cx, &image),
             cluster_id: Some(cx.broker.cluster_id.clone()),
-            controller_id: cx.broker.node.0,
+            controller_id: controller(cx.broker.node, &brokers),
+            brokers,
             topics,
             ..MetadataResponse::default()
         }
@@ -103,6 +104,14 @@ fn brokers(cx: &RequestContext, image: &Image) -> Vec<MetadataResponseBroker> {
         }
     }
     brokers
+}
+
+/// Who takes what is for the controller, which any broker passes on: this one, unless the others take
+/// it for dead. Clients look it up among the brokers.
+fn controller(own: BrokerId, brokers: &[MetadataResponseBroker]) -> i32 {
+    let is_shown = brokers.iter().any(|broker| broker.node_id == own.0);
+    let other = brokers.first().map_or(BrokerId::NONE.0, |broker| broker.node_id);
+    if is_shown { own.0 } else { other }
 }
 
 fn one(image: &Image, wanted: &MetadataRequestTopic) -> MetadataResponseTopic {

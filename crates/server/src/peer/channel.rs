@@ -91,11 +91,9 @@ impl ControllerChannel {
                 Active::At(_, address) => {
                     match attempt.unless_moved(self.ask(broker, &address, request)).await {
                         None => {}
-                        Some(Ok(response)) => {
-                            if R::error_of(&response) != ErrorCode::NotController.code() {
-                                return Ok(response);
-                            }
-                        }
+                        Some(Ok(response))
+                            if R::error_of(&response) == ErrorCode::NotController.code() => {}
+                        Some(Ok(response)) => return Ok(response),
                         Some(Err(error)) => attempt.note(error),
                     }
                 }

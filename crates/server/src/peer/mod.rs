@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use kalda_client::HostPort;
 use kalda_model::BrokerId;
-use kalda_protocol::Request;
+use kalda_protocol::{ErrorCode, Request};
 use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
@@ -39,6 +39,16 @@ pub(crate) enum PeerError {
         "no controller is active; `kalda metadata-quorum describe --status` shows who is missing"
     )]
     NoController,
+}
+
+impl PeerError {
+    /// The error code of the other node, if it answered with one.
+    pub(crate) fn code(&self) -> Option<ErrorCode> {
+        match self {
+            Self::Client(error) => error.code(),
+            Self::Unknown(_) | Self::NoController => None,
+        }
+    }
 }
 
 /// One shared connection to each broker. Requests on it are answered in order: it is not for those

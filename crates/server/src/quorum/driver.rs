@@ -5,7 +5,7 @@
 //! Nothing here waits for another node or for the disk.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use kalda_client::HostPort;
 use kalda_metadata::{Changes, MetadataLoader};
 use kalda_model::{BrokerId, LeaderEpoch, Offset};
+use kalda_protocol::ErrorCode;
 use kalda_raft::quorum::{
     Correlation, Effect, Input, Quorum, QuorumSettings, Request, RequestId, Restored, RoleName,
     VoterEndpoint,
@@ -49,7 +50,7 @@ pub(crate) struct QuorumParts {
 pub(crate) struct QuorumLoop {
     pub(super) broker: Arc<Broker>,
     log: Arc<SharedMetadataLog>,
-    directory: Arc<DataDirectory>,
+    pub(super) directory: Arc<DataDirectory>,
     pub(super) quorum: Quorum,
     events: mpsc::UnboundedReceiver<Event>,
     addresses: Addresses,
@@ -66,6 +67,8 @@ pub(crate) struct QuorumLoop {
     elected: Option<(LeaderEpoch, Offset)>,
     pub(super) active: Option<Active>,
     resigning: Vec<oneshot::Sender<()>>,
+    /// Nodes of other clusters, each complained of once.
+    foreign: BTreeSet<HostPort>,
     has_failed: bool,
 }
 
@@ -93,6 +96,7 @@ impl QuorumLoop {
             elected: None,
             active: None,
             resigning: Vec::new(),
+            foreign: BTreeSet::new(),
             has_failed: false,
             broker,
         };
@@ -157,6 +161,15 @@ impl QuorumLoop {
                 for (node, address) in nodes {
                     self.addresses.hear(node, address);
                 }
+                if response.leader == Some(self.broker.node) && !self.broker.config.roles.controller
+                {
+                    // This node cannot be it.
+                    self.has_failed = true;
+                    self.broker.stop.ask(Some(format!(
+                        "a controller is node {} already: give each node its own node.id",
+                        self.broker.node
+                    )));
+                }
                 self.tell(Input::Response { from, correlation, response });
             }
             Event::Failed { to, correlation } => {
@@ -171,6 +184,7 @@ impl QuorumLoop {
                 let _gone = answer.send(self.describe());
             }
             Event::Gone(node) => self.tell(Input::Gone(node)),
+            Event::Foreign(address) => self.on_foreign(&address),
             Event::BrokerDisconnected { broker, epoch } => {
                 if let Some(active) = &mut self.active {
                     active.sessions.on_connection_lost(broker, epoch);
@@ -184,6 +198,21 @@ impl QuorumLoop {
                     self.tell(Input::Resign);
                 }
             }
+        }
+    }
+
+    /// A node that never heard of its own cluster is where it does not belong; in one that did, the
+    /// other is.
+    fn on_foreign(&mut self, address: &HostPort) {
+        let text = format!(
+            "the controller at {address} is not of cluster {}: check controller.quorum.voters and controller.quorum.bootstrap.servers, and that all nodes were formatted with one cluster id",
+            self.broker.cluster_id
+        );
+        if self.broker.published_end() == Offset::ZERO {
+            self.has_failed = true;
+            self.broker.stop.ask(Some(text));
+        } else if self.foreign.insert(address.clone()) {
+            tracing::error!("{text}");
         }
     }
 
@@ -330,7 +359,9 @@ impl QuorumLoop {
                 Ok((response, nodes)) => Event::Answered { from: to, correlation, response, nodes },
                 Err(error) => {
                     tracing::debug!(%error, "controller {to} at {address} did not answer");
-                    if is_fetch && peer::is_gone(&address).await {
+                    if error.code() == Some(ErrorCode::InconsistentClusterId) {
+                        handle.send(Event::Foreign(address));
+                    } else if is_fetch && peer::is_gone(&address).await {
                         handle.send(Event::Gone(to));
                     }
                     Event::Failed { to, correlation }

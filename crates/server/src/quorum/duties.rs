@@ -44,13 +44,26 @@ impl QuorumLoop {
         }
         let is_new = self.active.as_ref().is_some_and(|it| it.image().features.is_empty());
         if is_new {
-            self.append(bootstrap_records(), None);
+            let records = self.first_records();
+            self.append(records, None);
         }
         // Perhaps the leader before was a broker too, and ended with it.
         if let Some(active) = &self.active {
             let image = active.image();
             image.brokers.keys().for_each(|id| probe(&self.broker, image, *id));
         }
+    }
+
+    /// What a new cluster's log begins with: what its directories were formatted with, else what is
+    /// the default of this binary.
+    fn first_records(&self) -> Vec<MetadataRecord> {
+        let found = kalda_raft::read_bootstrap(&*self.broker.disk, self.directory.path());
+        let records = found.unwrap_or_else(|error| {
+            tracing::error!("{error}; a new cluster begins with the default features");
+            None
+        });
+        let records = records.filter(|records| !records.is_empty());
+        records.unwrap_or_else(bootstrap_records)
     }
 
     pub(super) fn decide(&mut self, command: Command) {

@@ -38,6 +38,8 @@ pub(super) enum Event {
     Describe(oneshot::Sender<Description>),
     /// Another node of the quorum refuses connections.
     Gone(BrokerId),
+    /// A node says that it is of another cluster.
+    Foreign(HostPort),
     /// The connection of a broker broke.
     BrokerDisconnected { broker: BrokerId, epoch: BrokerEpoch },
     /// A broker refuses connections.
@@ -98,9 +100,14 @@ pub(super) type Answer = Box<dyn FnOnce(Result<Offset, Unavailable>) + Send>;
 
 /// Something for the controller to decide, and whom to tell if it cannot.
 pub(super) struct Command {
-    pub(super) decide:
-        Box<dyn FnOnce(Option<&mut Deciding<'_>>) -> Option<(Vec<MetadataRecord>, Answer)> + Send>,
+    pub(super) decide: Decide,
 }
+
+/// Called with nothing where no controller is active: then nobody decides.
+type Decide = Box<dyn FnOnce(Option<&mut Deciding<'_>>) -> Option<ToAppend> + Send>;
+
+/// The records of a decision, and whom to tell.
+type ToAppend = (Vec<MetadataRecord>, Answer);
 
 /// A decision that holds.
 #[derive(Debug)]

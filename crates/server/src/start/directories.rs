@@ -148,7 +148,10 @@ fn cluster_id(
         ))),
         (Some((_, id)), _) => Ok(id.clone()),
         (None, Some(wanted)) => Ok(wanted.clone()),
-        (None, None) => Ok(random_id(world).to_string()),
+        (None, None) => {
+            let known = super::cluster_id::of_new_node(config)?;
+            Ok(known.unwrap_or_else(|| random_id(world).to_string()))
+        }
     }
 }
 

@@ -128,6 +128,9 @@ async fn until_heard(broker: &Broker) -> Result<(), StartError> {
     let heard = broker.published(Offset(1));
     let mut heard = std::pin::pin!(heard);
     while timeout(STILL_WAITING, &mut heard).await.is_err() {
+        if broker.is_stopping() {
+            return Err(StartError("asked to stop while starting".to_owned()));
+        }
         tracing::info!("waiting for a majority of the controllers to elect a leader");
         if Instant::now() >= give_up && !broker.config.roles.controller {
             return Err(StartError(format!(

@@ -7,7 +7,7 @@ use kalda_controller::LastShutdown;
 use kalda_metadata::{
     Changes, ConfigResource, Image, PartitionRegistration, ResourceType, TopicChange, TopicImage,
 };
-use kalda_model::{DirectoryId, Offset, TopicPartition};
+use kalda_model::{BrokerId, DirectoryId, Offset, TopicPartition};
 use kalda_protocol::ErrorCode;
 use kalda_storage::{Log, StorageError};
 use tokio::sync::{mpsc, oneshot};
@@ -123,6 +123,10 @@ async fn apply(broker: &Arc<Broker>, image: &Image, changes: &Changes, end: Offs
     broker.publish(image.clone(), end);
     if changes.brokers_changed {
         broker.isr_changes.on_brokers_changed();
+        // One that wants to end may, as soon as the controller knows that everybody has seen its leaders move.
+        if image.brokers.values().any(|one| one.in_controlled_shutdown && one.id != broker.node) {
+            broker.lifecycle.hurry();
+        }
     }
     // Until then they are there to say that they are gone; without them it would look like a failed
     // disk.
@@ -204,8 +208,9 @@ pub(crate) fn apply_partition(
 }
 
 /// Where a replica is to be made: in the directory that the controller knows it to be in, or in any
-/// if it knows none. One that is in a directory which is offline or gone is not made anew elsewhere:
-/// an empty log in its place would be taken for all that there was.
+/// if it knows none. One whose directory failed is not made anew elsewhere. One whose directory is
+/// gone, as that of a disk that was replaced, is made anew as soon as somebody else leads and nobody
+/// counts on it: before, an empty log in its place would be taken for all that there was.
 fn home_of<'a>(
     broker: &'a Broker,
     registration: &PartitionRegistration,
@@ -214,8 +219,15 @@ fn home_of<'a>(
     if RESERVED_DIRECTORIES.contains(&assigned) {
         return emptiest(&broker.directories);
     }
-    let assigned = broker.directories.iter().find(|directory| directory.id == assigned);
-    assigned.filter(|directory| !directory.storage.is_offline())
+    if let Some(known) = broker.directories.iter().find(|directory| directory.id == assigned) {
+        return Some(known).filter(|directory| !directory.storage.is_offline());
+    }
+    // The id of a directory that failed before it was read is not known: it may be the one.
+    let are_all_known = !broker.directories.iter().any(|directory| directory.storage.is_offline());
+    let is_led = ![BrokerId::NONE, broker.node].contains(&registration.leader);
+    let is_trusted =
+        registration.isr.contains(&broker.node) || registration.elr.contains(&broker.node);
+    if are_all_known && is_led && !is_trusted { emptiest(&broker.directories) } else { None }
 }
 
 /// Tells the controller where a replica lives, if it thinks otherwise.

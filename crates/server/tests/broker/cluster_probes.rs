@@ -80,7 +80,6 @@ pub(crate) fn probe(
                 cluster_id: None,
                 voter_id: 9,
                 voter_directory_id: kalda_model::Uuid(77),
-                ..Default::default()
             };
             let code = client.call(version, &request).error_code;
             assert_eq!(code, 35, "UNSUPPORTED_VERSION: the voters are static");
@@ -92,11 +91,7 @@ pub(crate) fn probe(
 
 fn elect(client: &mut Client, version: i16, on: &Groups<'_>) -> Vec<i16> {
     use api::elect_leaders::{ElectLeadersRequest, TopicPartitions};
-    let named = TopicPartitions {
-        topic: on.topic.into(),
-        partitions: vec![on.partition],
-        ..Default::default()
-    };
+    let named = TopicPartitions { topic: on.topic.into(), partitions: vec![on.partition] };
     let request = ElectLeadersRequest {
         election_type: 0,
         // Of all partitions only those are told of that had to be changed.
@@ -113,16 +108,9 @@ fn reassign(client: &mut Client, version: i16, on: &Groups<'_>) -> Vec<i16> {
     use api::alter_partition_reassignments::{
         AlterPartitionReassignmentsRequest, ReassignablePartition, ReassignableTopic,
     };
-    let partition = ReassignablePartition {
-        partition_index: on.partition,
-        replicas: Some(vec![1]),
-        ..Default::default()
-    };
-    let topic = ReassignableTopic {
-        name: on.topic.into(),
-        partitions: vec![partition],
-        ..Default::default()
-    };
+    let partition =
+        ReassignablePartition { partition_index: on.partition, replicas: Some(vec![1]) };
+    let topic = ReassignableTopic { name: on.topic.into(), partitions: vec![partition] };
     let request = AlterPartitionReassignmentsRequest {
         timeout_ms: 10_000,
         topics: vec![topic],

@@ -88,11 +88,7 @@ pub(crate) fn produce(
 
 /// Begins to move the only partition of a topic.
 pub(crate) fn move_to(cluster: &Cluster, topic: &str, replicas: &[i32]) {
-    let partition = ReassignablePartition {
-        partition_index: 0,
-        replicas: Some(replicas.to_vec()),
-        ..Default::default()
-    };
+    let partition = ReassignablePartition { partition_index: 0, replicas: Some(replicas.to_vec()) };
     let topic = ReassignableTopic { name: topic.to_owned(), partitions: vec![partition] };
     let request = AlterPartitionReassignmentsRequest {
         topics: vec![topic],

@@ -333,3 +333,11 @@ pub(super) static KEYS: &[ConfigKey] = &[
     broker("transactional.id.expiration.ms", Int, Some("604800000"), AtLeast(1), ReadOnly, "Idle time after which a transactional id is forgotten."),
     broker("unclean.leader.election.enable", Boolean, Some("false"), Any, ClusterWide, "Whether a replica outside the ISR may lead when no other is left, at the cost of records."),
 ];
+
+/// Set only while partitions are being moved, never in a file: shown where they are set.
+#[rustfmt::skip]
+pub(super) static THROTTLES: &[ConfigKey] = &[
+    broker("follower.replication.throttled.rate", Long, Some("9223372036854775807"), AtLeast(0), PerBroker, "Bytes a second that this broker copies of replicas that follower.replication.throttled.replicas names."),
+    broker("leader.replication.throttled.rate", Long, Some("9223372036854775807"), AtLeast(0), PerBroker, "Bytes a second that this broker hands to replicas that leader.replication.throttled.replicas names."),
+    broker("replica.alter.log.dirs.io.max.bytes.per.second", Long, Some("9223372036854775807"), AtLeast(0), PerBroker, "Bytes a second that this broker copies between its own log directories."),
+];

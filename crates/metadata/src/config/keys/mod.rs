@@ -19,6 +19,12 @@ pub fn broker_keys() -> &'static [ConfigKey] {
     broker::KEYS
 }
 
+/// The throttles of a broker that tools set while they move partitions, by name.
+#[must_use]
+pub fn throttle_keys() -> &'static [ConfigKey] {
+    broker::THROTTLES
+}
+
 /// Every setting of a group, by name.
 #[must_use]
 pub fn group_keys() -> &'static [ConfigKey] {

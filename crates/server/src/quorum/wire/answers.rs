@@ -46,11 +46,6 @@ pub(super) fn refusal(code: i16) -> Result<Option<Refusal>, PeerError> {
         Some(ErrorCode::InvalidRequest) => Refusal::InvalidRequest,
         other => {
             let error = other.unwrap_or(ErrorCode::UnknownServerError);
-            if error == ErrorCode::InconsistentClusterId {
-                tracing::error!(
-                    "a controller belongs to another cluster: check controller.quorum.voters and controller.quorum.bootstrap.servers, and that all nodes were formatted with one cluster id"
-                );
-            }
             let message = error.message().to_owned();
             return Err(PeerError::Client(kalda_client::Error::Api { code: error, message }));
         }

@@ -219,11 +219,11 @@ async fn ask_fetch(
         .map_err(|why| PeerError::Client(kalda_client::Error::CorruptRecord(why)))?;
     let body = FetchResponse {
         high_watermark: kalda_model::Offset(part.high_watermark.max(0)),
-        diverging: (diverging.end_offset >= 0).then(|| OffsetAndEpoch {
+        diverging: (diverging.end_offset >= 0).then_some(OffsetAndEpoch {
             epoch: LeaderEpoch(diverging.epoch),
             offset: kalda_model::Offset(diverging.end_offset),
         }),
-        snapshot: (snapshot.end_offset >= 0).then(|| kalda_raft::SnapshotId {
+        snapshot: (snapshot.end_offset >= 0).then_some(kalda_raft::SnapshotId {
             end_offset: kalda_model::Offset(snapshot.end_offset),
             epoch: LeaderEpoch(snapshot.epoch),
         }),

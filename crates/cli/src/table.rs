@@ -7,7 +7,7 @@ use crate::failure::Outcome;
 use crate::output::stdout;
 
 /// Prints a table.
-pub(super) fn print_table(headers: &[&str], rows: &[Vec<String>]) -> Outcome {
+pub(crate) fn print_table(headers: &[&str], rows: &[Vec<String>]) -> Outcome {
     let mut output = stdout();
     output.write_all(render(headers, rows).as_bytes())?;
     Ok(output.flush()?)
