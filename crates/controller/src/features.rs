@@ -5,6 +5,10 @@ use kalda_protocol::stored::metadata::{FeatureLevelRecord, MetadataRecord};
 /// The feature that versions the metadata records themselves.
 pub(crate) const METADATA_VERSION: &str = "metadata.version";
 
+/// The feature that versions the quorum (KIP-853). Its level is a control record of the quorum, and none of the
+/// controller's.
+pub const KRAFT_VERSION: &str = "kraft.version";
+
 /// Eligible leader replicas are kept from level 1 on (KIP-966).
 pub(crate) const ELIGIBLE_LEADER_REPLICAS_VERSION: &str = "eligible.leader.replicas.version";
 
@@ -28,6 +32,7 @@ const TRANSACTION_VERSION_2: i16 = 2;
 pub const SUPPORTED_FEATURES: &[(&str, i16, i16)] = &[
     (ELIGIBLE_LEADER_REPLICAS_VERSION, 0, 1),
     ("group.version", 0, 1),
+    (KRAFT_VERSION, 0, 1),
     (METADATA_VERSION, 7, METADATA_VERSION_4_1),
     ("transaction.version", 0, 2),
 ];

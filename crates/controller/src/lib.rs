@@ -33,7 +33,7 @@ use kalda_model::BrokerId;
 use kalda_protocol::ErrorCode;
 use kalda_protocol::stored::metadata::MetadataRecord;
 
-pub use features::{SUPPORTED_FEATURES, bootstrap_records};
+pub use features::{KRAFT_VERSION, SUPPORTED_FEATURES, bootstrap_records};
 pub use producer_ids::PRODUCER_ID_BLOCK_LEN;
 pub use registration::LastShutdown;
 pub use sessions::BrokerSessions;

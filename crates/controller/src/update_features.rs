@@ -14,12 +14,10 @@ use kalda_protocol::stored::metadata::{
 };
 
 use crate::features::{
-    ELIGIBLE_LEADER_REPLICAS_VERSION, METADATA_VERSION, METADATA_VERSION_ELR, SUPPORTED_FEATURES,
+    ELIGIBLE_LEADER_REPLICAS_VERSION, KRAFT_VERSION, METADATA_VERSION, METADATA_VERSION_ELR,
+    SUPPORTED_FEATURES,
 };
 use crate::{Controller, Decision, Refusal};
-
-/// The level is a control record of the quorum, not one of the metadata.
-const KRAFT_VERSION: &str = "kraft.version";
 
 /// Which way a level may move (`FeatureUpdate.UpgradeType`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

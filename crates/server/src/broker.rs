@@ -31,7 +31,7 @@ use crate::tasks::directory_move::Moves;
 use crate::tasks::replica_fetcher::Fetchers;
 use crate::transactions::TransactionCoordinator;
 
-pub(crate) use kalda_controller::SUPPORTED_FEATURES;
+pub(crate) use kalda_controller::{KRAFT_VERSION, SUPPORTED_FEATURES};
 
 /// The only selector of replicas to read from that there is, by its name in Kafka (KIP-392).
 pub(crate) const RACK_AWARE_SELECTOR: &str =

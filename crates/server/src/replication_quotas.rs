@@ -1,5 +1,5 @@
-//! What this broker may send to, and ask for as, replicas that are not in sync (KIP-73): the two buckets, and
-//! whether anybody has to look at them.
+//! What this broker may send to, and ask for as, replicas that are not in sync (KIP-73), and copy between its own
+//! directories (KIP-113): the buckets, and whether anybody has to look at them.
 //!
 //! Without a limit, which is how it is nearly always, a fetch costs one load of an atomic more.
 
@@ -20,6 +20,8 @@ pub(crate) struct ReplicationQuotas {
     pub(crate) leader: SharedQuota,
     /// On what it copies (`follower.replication.throttled.rate`).
     pub(crate) follower: SharedQuota,
+    /// On moves between its directories (`replica.alter.log.dirs.io.max.bytes.per.second`).
+    pub(crate) directory_moves: SharedQuota,
 }
 
 /// One of them, shared by all that copy.
@@ -31,11 +33,16 @@ pub(crate) struct SharedQuota {
 
 impl ReplicationQuotas {
     pub(crate) fn new(config: &BrokerConfig) -> Self {
-        let window = QuotaWindow {
-            size_ms: config.number("replication.quota.window.size.seconds") * 1000,
-            count: config.number("replication.quota.window.num"),
+        let window = |prefix: &str| QuotaWindow {
+            size_ms: config.number(&format!("{prefix}replication.quota.window.size.seconds"))
+                * 1000,
+            count: config.number(&format!("{prefix}replication.quota.window.num")),
         };
-        Self { leader: SharedQuota::new(window), follower: SharedQuota::new(window) }
+        Self {
+            leader: SharedQuota::new(window("")),
+            follower: SharedQuota::new(window("")),
+            directory_moves: SharedQuota::new(window("alter.log.dirs.")),
+        }
     }
 
     /// The broker's settings may have changed.
@@ -48,6 +55,8 @@ impl ReplicationQuotas {
         };
         self.leader.set_rate(rate("leader.replication.throttled.rate"), now_ms);
         self.follower.set_rate(rate("follower.replication.throttled.rate"), now_ms);
+        let moves = rate("replica.alter.log.dirs.io.max.bytes.per.second");
+        self.directory_moves.set_rate(moves, now_ms);
     }
 }
 

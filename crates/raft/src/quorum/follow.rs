@@ -34,8 +34,24 @@ impl Quorum {
         }
         let wake_at = if self.may_stand() || !is_late { deadline } else { i64::MAX };
         if is_late {
-            // An observer cannot call an election, but it can ask others who won one.
+            // An observer cannot call an election, but it can ask others who won one. It may be a voter
+            // already in the log of one who stands, and must not stand in the way.
+            if let Role::Follower(following) = &mut self.role {
+                following.has_fetched = false;
+            }
             return wake_at.min(self.discover(at));
+        }
+        let announce_at = following.announce_at;
+        if announce_at <= at.now
+            && self.peers.ready_at(leader) <= at.now
+            && let Some(change) = self.own_change()
+        {
+            // Until it is answered nothing is fetched: between two there is time to catch up.
+            let pause_ms = self.settings.request_timeout_ms + self.settings.fetch_timeout_ms;
+            if let Role::Follower(following) = &mut self.role {
+                following.announce_at = at.now + pause_ms;
+            }
+            return wake_at.min(self.send(leader, change, at));
         }
         let Some(request) = self.next_fetch() else { return wake_at };
         wake_at.min(self.send(leader, request, at))

@@ -91,6 +91,8 @@ pub enum Request {
     AddVoter {
         /// The voter; it has followed as an observer up to now.
         voter: Voter,
+        /// How long it may take until it has caught up.
+        timeout_ms: i64,
     },
     /// To remove a voter.
     RemoveVoter {

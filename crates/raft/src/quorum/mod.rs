@@ -202,7 +202,7 @@ impl Quorum {
             }
             Request::Fetch(fetch) => self.on_fetch(id, &fetch, at),
             Request::FetchSnapshot(fetch) => self.on_fetch_snapshot(id, &fetch, at),
-            Request::AddVoter { voter } => self.on_add_voter(id, voter, at),
+            Request::AddVoter { voter, timeout_ms } => self.on_add_voter(id, voter, timeout_ms, at),
             Request::RemoveVoter { voter } => self.on_remove_voter(id, voter, at),
             Request::UpdateVoter { epoch, voter } => self.on_update_voter(id, epoch, voter, at),
         }

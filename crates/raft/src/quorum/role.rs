@@ -77,6 +77,8 @@ pub(super) struct Following {
     /// The leader answered in this epoch and did not say goodbye: others who think it dead are
     /// wrong.
     pub(super) has_fetched: bool,
+    /// The leader is not told before how this voter differs from what the log says of it.
+    pub(super) announce_at: i64,
     /// The snapshot that is being fetched, and how much of it is here; None at the end of it, when
     /// the shell installs it.
     pub(super) snapshot: Option<(SnapshotId, Option<u64>)>,
@@ -90,7 +92,9 @@ pub(super) struct Leading {
     pub(super) replicas: BTreeMap<ReplicaKey, Progress>,
     /// Fetches that wait for something to tell.
     pub(super) parked: BTreeMap<ReplicaKey, Parked>,
-    /// Who asked for the voter set that is not committed yet.
+    /// A voter that is to be added once it has caught up.
+    pub(super) adding: Option<PendingAdd>,
+    /// The voter set that is not committed yet.
     pub(super) change: Option<PendingChange>,
     /// When each voter was last told who leads.
     pub(super) told_at: BTreeMap<BrokerId, i64>,
@@ -116,9 +120,17 @@ pub(super) struct Parked {
     pub(super) deadline: i64,
 }
 
+#[derive(Clone, Debug)]
+pub(super) struct PendingAdd {
+    pub(super) request: RequestId,
+    pub(super) voter: Voter,
+    pub(super) deadline: i64,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PendingChange {
-    pub(super) request: RequestId,
+    /// Who waits for it; a voter that told of itself does not.
+    pub(super) request: Option<RequestId>,
     /// Committed when the high watermark is here.
     pub(super) end: Offset,
 }

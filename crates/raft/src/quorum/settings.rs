@@ -3,6 +3,8 @@
 use kalda_env::Rng;
 use kalda_model::BrokerId;
 
+use super::voters::VoterEndpoint;
+
 /// Times are in milliseconds.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct QuorumSettings {
@@ -20,6 +22,10 @@ pub struct QuorumSettings {
     pub fetch_wait_ms_max: i64,
     /// Whom to ask for the leader when no voter is known (`controller.quorum.bootstrap.servers`).
     pub bootstrap: Vec<BrokerId>,
+    /// Where the controller of this node is reached; empty if it has none.
+    pub endpoints: Vec<VoterEndpoint>,
+    /// Whether a controller that does not vote asks to (`controller.quorum.auto.join.enable`, KIP-1186).
+    pub auto_join: bool,
 }
 
 impl Default for QuorumSettings {
@@ -32,6 +38,8 @@ impl Default for QuorumSettings {
             retry_backoff_ms: 20,
             fetch_wait_ms_max: 500,
             bootstrap: Vec::new(),
+            endpoints: Vec::new(),
+            auto_join: false,
         }
     }
 }

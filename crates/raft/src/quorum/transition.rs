@@ -118,6 +118,7 @@ impl Quorum {
             leader,
             fetch_deadline: at.now + self.settings.fetch_timeout_ms,
             has_fetched: false,
+            announce_at: at.now,
             snapshot: None,
         }));
         self.effects.push(Effect::Following { leader, epoch: self.election.epoch });
@@ -159,6 +160,7 @@ impl Quorum {
             since: at.now,
             replicas: BTreeMap::new(),
             parked: BTreeMap::new(),
+            adding: None,
             change: None,
             told_at: BTreeMap::new(),
             resign_requested: false,
@@ -167,10 +169,16 @@ impl Quorum {
         let change = Control::LeaderChange { leader: self.local.id, voters, granting };
         self.effects.push(Effect::BecameLeader { epoch, epoch_start });
         let mut records = vec![change];
-        if self.log.has_unwritten_voters() {
+        let is_unwritten = self.log.has_unwritten_voters();
+        // Other endpoints make no other majority: this need not wait for a commit.
+        let moved = self.voters_with_own_endpoints();
+        if is_unwritten {
             // So far they are only in the checkpoint that this node was formatted with.
             records.push(Control::KRaftVersion(self.log.kraft_version()));
-            records.push(Control::Voters(self.log.voters().clone()));
+        }
+        if is_unwritten || moved.is_some() {
+            let voters = moved.unwrap_or_else(|| self.log.voters().clone());
+            records.push(Control::Voters(voters));
         }
         self.append_control(records);
     }
@@ -190,8 +198,9 @@ impl Quorum {
         let epoch = self.log.end().epoch;
         self.effects.push(Effect::Resigned { epoch });
         let parked = leading.parked.values().map(|parked| parked.request);
-        let changes = leading.change.iter().map(|change| change.request);
-        for request in parked.chain(changes) {
+        let changes = leading.change.iter().filter_map(|change| change.request);
+        let adding = leading.adding.iter().map(|adding| adding.request);
+        for request in parked.chain(changes).chain(adding) {
             self.answer(request, Some(Refusal::NotLeader), ResponseBody::Plain);
         }
     }

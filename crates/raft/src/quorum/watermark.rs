@@ -39,8 +39,9 @@ impl Quorum {
         let is_removed = !self.is_voter() && self.log.voters_end() <= high_watermark;
         let Role::Leader(leading) = &mut self.role else { return };
         leading.resign_requested |= is_removed;
-        if let Some(change) = leading.change.take_if(|change| change.end <= high_watermark) {
-            self.answer(change.request, None, ResponseBody::Plain);
+        let done = leading.change.take_if(|change| change.end <= high_watermark);
+        if let Some(request) = done.and_then(|change| change.request) {
+            self.answer(request, None, ResponseBody::Plain);
         }
     }
 
@@ -51,8 +52,9 @@ impl Quorum {
             self.become_resigned(at);
             return at.now;
         }
+        let added = self.poll_add(at);
         let parked = self.answer_parked(at);
-        check_at.min(parked).min(self.send_begin_quorum_epoch(at))
+        check_at.min(added).min(parked).min(self.send_begin_quorum_epoch(at))
     }
 
     /// When this node has to step down if nobody fetches any more.

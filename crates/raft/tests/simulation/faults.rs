@@ -191,7 +191,7 @@ impl World {
             let request = if self.is_voter(index) {
                 Request::RemoveVoter { voter: self.wiped.unwrap_or_else(|| self.key(index)) }
             } else {
-                Request::AddVoter { voter: voter(index, directory) }
+                Request::AddVoter { voter: voter(index, directory), timeout_ms: 1000 }
             };
             self.ask(leader, request);
         }
@@ -204,7 +204,7 @@ impl World {
         }
         let directory = Some(self.nodes[index].disk.directory);
         let end = self.nodes[leader].disk.end_offset();
-        self.ask(leader, Request::AddVoter { voter: voter(index, directory) });
+        self.ask(leader, Request::AddVoter { voter: voter(index, directory), timeout_ms: 1000 });
         self.oracle.counts.voters_added += u64::from(self.nodes[leader].disk.end_offset() > end);
     }
 

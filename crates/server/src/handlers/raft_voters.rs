@@ -12,8 +12,9 @@ use kalda_protocol::messages::update_raft_voter::{
 use kalda_protocol::{ErrorCode, Request as WireRequest};
 use kalda_raft::quorum::{Refusal, ReplicaKey, Request, Voter, VoterEndpoint};
 
+use crate::broker::{Broker, KRAFT_VERSION};
 use crate::dispatch::{Handle, RequestContext};
-use crate::peer::{Active, Attempt, PeerError};
+use crate::peer::{Active, Attempt, Link, PeerError};
 use crate::quorum::wire::{check_cluster, code};
 
 impl Handle for AddRaftVoterRequest {
@@ -23,12 +24,13 @@ impl Handle for AddRaftVoterRequest {
             host: listener.host.clone(),
             port: listener.port,
         });
-        let voter = Voter {
+        let adding = Change::Add {
             key: key(self.voter_id, self.voter_directory_id),
             endpoints: endpoints.collect(),
-            kraft_versions: (0, 1),
+            timeout_ms: i64::from(self.timeout_ms),
         };
-        let outcome = change(cx, &self, self.cluster_id.as_ref(), Request::AddVoter { voter });
+        let error_of = |answer: &AddRaftVoterResponse| answer.error_code;
+        let outcome = change(cx, &self, self.cluster_id.as_ref(), adding, error_of);
         let (error_code, error_message) = match outcome.await {
             Ok(Changed::There(answer)) => return answer,
             Ok(Changed::Here(error, text)) => (error.code(), text),
@@ -41,7 +43,9 @@ impl Handle for AddRaftVoterRequest {
 impl Handle for RemoveRaftVoterRequest {
     async fn handle(self, cx: &RequestContext) -> RemoveRaftVoterResponse {
         let voter = key(self.voter_id, self.voter_directory_id);
-        let outcome = change(cx, &self, self.cluster_id.as_ref(), Request::RemoveVoter { voter });
+        let error_of = |answer: &RemoveRaftVoterResponse| answer.error_code;
+        let removing = Change::Remove(voter);
+        let outcome = change(cx, &self, self.cluster_id.as_ref(), removing, error_of);
         let (error_code, error_message) = match outcome.await {
             Ok(Changed::There(answer)) => return answer,
             Ok(Changed::Here(error, text)) => (error.code(), text),
@@ -87,6 +91,12 @@ impl Handle for UpdateRaftVoterRequest {
     }
 }
 
+/// What is to be changed.
+enum Change {
+    Add { key: ReplicaKey, endpoints: Vec<VoterEndpoint>, timeout_ms: i64 },
+    Remove(ReplicaKey),
+}
+
 /// What became of a change.
 enum Changed<A> {
     /// This node leads, and answers so.
@@ -100,24 +110,31 @@ async fn change<R: WireRequest>(
     cx: &RequestContext,
     request: &R,
     cluster_id: Option<&String>,
-    change: Request,
+    change: Change,
+    error_of: impl Fn(&R::Response) -> i16,
 ) -> Result<Changed<R::Response>, PeerError> {
     if let Err(error) = check_cluster(&cx.broker, cluster_id) {
         return Ok(Changed::Here(error, None));
     }
     let broker = &cx.broker;
     if broker.is_controller_listener(&cx.peer) {
-        return Ok(here(cx, change).await);
+        return Ok(here(cx, &change).await);
     }
     let mut attempt = Attempt::new(broker);
     loop {
         match attempt.next().await? {
             Active::Unknown => {}
-            Active::Here(_) => return Ok(here(cx, change).await),
+            Active::Here(_) => match here(cx, &change).await {
+                // It was the leader, and is not any more.
+                Changed::Here(ErrorCode::NotLeaderOrFollower, _) => {}
+                changed => return Ok(changed),
+            },
             Active::At(_, address) => {
                 let asked = broker.controller_channel.ask(broker, &address, request);
                 match attempt.unless_moved(asked).await {
                     None => {}
+                    Some(Ok(answer))
+                        if error_of(&answer) == ErrorCode::NotLeaderOrFollower.code() => {}
                     Some(Ok(answer)) => return Ok(Changed::There(answer)),
                     Some(Err(error)) => attempt.note(error),
                 }
@@ -126,12 +143,52 @@ async fn change<R: WireRequest>(
     }
 }
 
-async fn here<A>(cx: &RequestContext, change: Request) -> Changed<A> {
+async fn here<A>(cx: &RequestContext, change: &Change) -> Changed<A> {
+    let change = match change {
+        Change::Remove(voter) => Request::RemoveVoter { voter: *voter },
+        Change::Add { key, endpoints, timeout_ms } => {
+            match kraft_versions(&cx.broker, endpoints, *timeout_ms).await {
+                Ok(kraft_versions) => {
+                    let voter = Voter { key: *key, endpoints: endpoints.clone(), kraft_versions };
+                    Request::AddVoter { voter, timeout_ms: *timeout_ms }
+                }
+                Err((error, why)) => return Changed::Here(error, Some(why)),
+            }
+        }
+    };
     let Some(asked) = cx.broker.quorum.ask(change).await else {
         return Changed::Here(ErrorCode::BrokerNotAvailable, None);
     };
     let refusal = asked.response.refusal;
     Changed::Here(code(refusal), refusal.map(why))
+}
+
+/// Which versions of `kraft.version` a new voter supports, as it says itself where it is to be reached.
+async fn kraft_versions(
+    broker: &Broker,
+    endpoints: &[VoterEndpoint],
+    timeout_ms: i64,
+) -> Result<(i16, i16), (ErrorCode, String)> {
+    let names = &broker.config.quorum.listener_names;
+    let named =
+        endpoints.iter().find(|it| names.iter().any(|name| it.listener.eq_ignore_ascii_case(name)));
+    let Some(endpoint) = named else {
+        let text = format!("The new voter has no listener named {}.", names.join(" or "));
+        return Err((ErrorCode::InvalidRequest, text));
+    };
+    let request_timeout_ms = broker.config.number("controller.quorum.request.timeout.ms");
+    let within_ms = request_timeout_ms.min(timeout_ms.max(1));
+    match Link::open_for(broker, &endpoint.host, endpoint.port, within_ms).await {
+        // Who does not say it knows only the first.
+        Ok(link) => Ok(link.supported_feature(KRAFT_VERSION).unwrap_or((0, 0))),
+        Err(error) => {
+            let text = format!(
+                "The new voter does not answer at {}:{}: {error}",
+                endpoint.host, endpoint.port
+            );
+            Err((ErrorCode::RequestTimedOut, text))
+        }
+    }
 }
 
 fn why(refusal: Refusal) -> String {
@@ -140,7 +197,10 @@ fn why(refusal: Refusal) -> String {
             "The replica has not caught up with the leader, or another change is under way.".to_owned()
         }
         Refusal::UnsupportedVersion => {
-            "The voters of this cluster are static: kraft.version is 0, or the voter does not support it.".to_owned()
+            "The voters of this cluster are static: kraft.version is 0.".to_owned()
+        }
+        Refusal::InvalidRequest => {
+            "The voter does not support the kraft.version of this cluster, or its directory is not named.".to_owned()
         }
         other => code(Some(other)).message().to_owned(),
     }

@@ -52,6 +52,13 @@ impl Link {
         Ok(self.connection.version::<R>(i16::MAX)?)
     }
 
+    /// The lowest and the highest level of a feature that the other side can run, if it knows it.
+    pub(crate) fn supported_feature(&self, name: &str) -> Option<(i16, i16)> {
+        let supported = &self.connection.versions().supported_features;
+        let feature = supported.iter().find(|feature| feature.name == name)?;
+        Some((feature.min_version, feature.max_version))
+    }
+
     /// Whether requests can still be sent.
     pub(crate) fn is_open(&self) -> bool {
         self.connection.is_open()

@@ -31,15 +31,23 @@ impl Addresses {
         }
     }
 
-    /// Where `node` is. A voter's own word comes first, then the configuration, then hearsay.
+    /// It is not where it was said to be, or not there any more.
+    pub(super) fn on_unreachable(&mut self, node: BrokerId) {
+        self.heard.remove(&node);
+    }
+
+    /// Where `node` is. What was configured holds; else what was heard last, until nobody answers there: a voter
+    /// may have moved since the record that names it.
     pub(super) fn of(&self, node: BrokerId, voters: &VoterSet) -> Option<HostPort> {
         if node.0 < -1 {
             let index = usize::try_from(-2 - node.0).ok()?;
             return self.config.bootstrap.get(index).cloned();
         }
-        let voter = voters.voter(node).and_then(|voter| self.endpoint(voter));
-        let voter = voter.or_else(|| self.config.voters.get(&node).cloned());
-        voter.or_else(|| self.heard.get(&node).cloned())
+        if let Some(configured) = self.config.voters.get(&node) {
+            return Some(configured.clone());
+        }
+        let recorded = || voters.voter(node).and_then(|voter| self.endpoint(voter));
+        self.heard.get(&node).cloned().or_else(recorded)
     }
 
     fn endpoint(&self, voter: &Voter) -> Option<HostPort> {

@@ -16,6 +16,7 @@ use kalda_model::{BrokerId, LeaderEpoch, Offset};
 use kalda_protocol::ErrorCode;
 use kalda_raft::quorum::{
     Correlation, Effect, Input, Quorum, QuorumSettings, Request, RequestId, Restored, RoleName,
+    VoterEndpoint,
 };
 use kalda_raft::{CarryOutError, Outcome, SnapshotId};
 use tokio::sync::{mpsc, oneshot};
@@ -171,7 +172,10 @@ impl QuorumLoop {
                 }
                 self.tell(Input::Response { from, correlation, response });
             }
-            Event::Failed { to, correlation } => self.tell(Input::SendFailed { to, correlation }),
+            Event::Failed { to, correlation } => {
+                self.addresses.on_unreachable(to);
+                self.tell(Input::SendFailed { to, correlation });
+            }
             Event::Address { node, address } => self.addresses.hear(node, address),
             Event::Flushed(end) => self.tell(Input::Flushed(end)),
             Event::DiskFailed => self.fail(Unavailable::Disk("its directory is offline".into())),
@@ -477,6 +481,20 @@ impl QuorumLoop {
     }
 }
 
+/// What this node tells the quorum of itself, if it is a controller.
+fn own_endpoints(broker: &Broker) -> Vec<VoterEndpoint> {
+    if !broker.config.roles.controller {
+        return Vec::new();
+    }
+    let endpoints = broker.controller_endpoints().into_iter();
+    let endpoint = |(listener, address): (String, HostPort)| VoterEndpoint {
+        listener,
+        host: address.host,
+        port: address.port,
+    };
+    endpoints.map(endpoint).collect()
+}
+
 fn settings(broker: &Broker) -> QuorumSettings {
     let number = |name: &str| broker.config.number(name);
     QuorumSettings {
@@ -486,6 +504,8 @@ fn settings(broker: &Broker) -> QuorumSettings {
         request_timeout_ms: number("controller.quorum.request.timeout.ms"),
         retry_backoff_ms: number("controller.quorum.retry.backoff.ms"),
         bootstrap: Addresses::bootstrap_ids(&broker.config.quorum),
+        endpoints: own_endpoints(broker),
+        auto_join: broker.config.flag("controller.quorum.auto.join.enable"),
         ..QuorumSettings::default()
     }
 }

@@ -7,11 +7,12 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use kalda_env::{Disk, OpenMode};
 use kalda_model::TopicPartition;
 use kalda_storage::{Checkpoint, StorageError};
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex};
 
 use crate::broker::Broker;
 use crate::directory::DataDirectory;
@@ -61,6 +62,9 @@ pub(crate) fn start(
 #[derive(Debug, Default)]
 pub(crate) struct Moves {
     threads: Mutex<Vec<JoinHandle<()>>>,
+    /// Told when all of them are to end.
+    ending: Condvar,
+    is_ending: Mutex<bool>,
 }
 
 impl Moves {
@@ -70,8 +74,18 @@ impl Moves {
         threads.push(thread);
     }
 
+    /// Holds up a move, but not a stop.
+    fn rest(&self, time: Duration) {
+        let mut is_ending = self.is_ending.lock();
+        if !*is_ending {
+            self.ending.wait_for(&mut is_ending, time);
+        }
+    }
+
     /// Waits for those that are under way; once the broker stops they give up after a round.
     pub(crate) fn finish(&self) {
+        *self.is_ending.lock() = true;
+        self.ending.notify_all();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
             if thread.join().is_err() {
@@ -101,11 +115,13 @@ fn relocate(
             if broker.is_stopping() {
                 return Err(failed(std::io::Error::other("the broker stops")));
             }
-            copy_files(&**disk, &from, &future, Which::Logs).map_err(failed)?;
+            copy_files(&**disk, &from, &future, Which::Logs, &|bytes| pace(broker, bytes))
+                .map_err(failed)?;
         }
         let now_ms = broker.clock.wall_ms();
         let copy = || {
-            copy_files(&**disk, &from, &future, Which::All).map_err(failed)?;
+            // What is left is little, and the partition waits for it.
+            copy_files(&**disk, &from, &future, Which::All, &|_| {}).map_err(failed)?;
             disk.rename(&future, &target.storage.partition_dir(&name)).map_err(failed)?;
             disk.sync_dir(target.path()).map_err(failed)
         };
@@ -138,14 +154,30 @@ enum Which {
     All,
 }
 
-fn copy_files(disk: &dyn Disk, from: &Path, to: &Path, which: Which) -> std::io::Result<()> {
+/// Holds the move back to `replica.alter.log.dirs.io.max.bytes.per.second`, after so many bytes.
+fn pace(broker: &Broker, bytes: usize) {
+    let quota = &broker.replication_quotas.directory_moves;
+    quota.on_passed(bytes, broker.clock.monotonic_ms());
+    while quota.available(broker.clock.monotonic_ms()) == Some(0) && !broker.is_stopping() {
+        let ms = quota.ready_in_ms(broker.clock.monotonic_ms());
+        broker.moves.rest(Duration::from_millis(u64::try_from(ms).unwrap_or(0).max(1)));
+    }
+}
+
+fn copy_files(
+    disk: &dyn Disk,
+    from: &Path,
+    to: &Path,
+    which: Which,
+    on_copied: &dyn Fn(usize),
+) -> std::io::Result<()> {
     let names = |dir: &Path| -> std::io::Result<Vec<String>> {
         let files = disk.list(dir)?.into_iter().filter(|entry| !entry.is_dir);
         Ok(files.map(|entry| entry.name).collect())
     };
     let present = names(from)?;
     for name in present.iter().filter(|name| which == Which::All || name.ends_with(".log")) {
-        copy_rest(disk, &from.join(name), &to.join(name))?;
+        copy_rest(disk, &from.join(name), &to.join(name), on_copied)?;
     }
     if which == Which::All {
         for stale in names(to)?.iter().filter(|name| !present.contains(name)) {
@@ -157,7 +189,12 @@ fn copy_files(disk: &dyn Disk, from: &Path, to: &Path, which: Which) -> std::io:
 }
 
 /// Copies what `to` lacks at its end; files other than segments are copied anew.
-fn copy_rest(disk: &dyn Disk, from: &Path, to: &Path) -> std::io::Result<()> {
+fn copy_rest(
+    disk: &dyn Disk,
+    from: &Path,
+    to: &Path,
+    on_copied: &dyn Fn(usize),
+) -> std::io::Result<()> {
     let source = match disk.open(from, OpenMode::Read) {
         Ok(source) => source,
         // Retention took it meanwhile.
@@ -175,6 +212,7 @@ fn copy_rest(disk: &dyn Disk, from: &Path, to: &Path) -> std::io::Result<()> {
         }
         target.write_all_at(&buffer[..read], position)?;
         position += read as u64;
+        on_copied(read);
     }
     target.set_len(position)?;
     target.sync_data()

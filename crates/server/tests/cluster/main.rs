@@ -8,3 +8,4 @@ mod client;
 mod replicas;
 mod rig;
 mod throttles;
+mod voters;

@@ -37,16 +37,21 @@ impl Drop for Cluster {
     }
 }
 
-fn free_port() -> u16 {
+/// What the nodes say, as `RUST_LOG` wants it.
+pub(crate) fn init_logging() {
+    let _set_once = tracing_subscriber::fmt()
+        .with_env_filter(std::env::var("RUST_LOG").unwrap_or_default())
+        .with_test_writer()
+        .try_init();
+}
+
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 impl Cluster {
     pub(crate) fn start(count: usize, settings: &[(&str, &str)]) -> Self {
-        let _set_once = tracing_subscriber::fmt()
-            .with_env_filter(std::env::var("RUST_LOG").unwrap_or_default())
-            .with_test_writer()
-            .try_init();
+        init_logging();
         let settings = settings.iter().map(|(key, value)| ((*key).into(), (*value).into()));
         let mut cluster =
             Self { nodes: Vec::new(), controller_port: free_port(), settings: settings.collect() };

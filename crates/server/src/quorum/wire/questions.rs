@@ -91,7 +91,7 @@ pub(crate) async fn ask(
         }
         Request::Fetch(fetch) => ask_fetch(link, fetch, cluster_id).await,
         Request::FetchSnapshot(fetch) => ask_snapshot(link, fetch, cluster_id).await,
-        Request::AddVoter { voter } => {
+        Request::AddVoter { voter, timeout_ms } => {
             let listener = voter.endpoints.iter().map(|at| add_raft_voter::Listener {
                 name: at.listener.clone(),
                 host: at.host.clone(),
@@ -99,7 +99,7 @@ pub(crate) async fn ask(
             });
             let request = add_raft_voter::AddRaftVoterRequest {
                 cluster_id,
-                timeout_ms: 30_000,
+                timeout_ms: i32::try_from(*timeout_ms).unwrap_or(i32::MAX),
                 voter_id: voter.key.id.0,
                 voter_directory_id: id_of(&voter.key),
                 listeners: listener.collect(),
