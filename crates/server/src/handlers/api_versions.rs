@@ -28,8 +28,7 @@ impl Handle for ApiVersionsRequest {
         let at_controllers = cx.broker.is_controller_listener(&cx.peer);
         let served = APIS.iter().filter(|api| api.is_served(at_controllers));
         // Clients before v4 cannot read a feature whose lowest level is 0 (KAFKA-17011).
-        let all = SUPPORTED_FEATURES.iter().chain([&(KRAFT_VERSION, 0, 1)]);
-        let shown = all.filter(|(_, min, _)| cx.version >= 4 || *min > 0);
+        let shown = SUPPORTED_FEATURES.iter().filter(|(_, min, _)| cx.version >= 4 || *min > 0);
         let supported = shown.map(|(name, min_version, max_version)| SupportedFeatureKey {
             name: (*name).to_owned(),
             min_version: *min_version,
