@@ -88,7 +88,7 @@ GAVE_UP = re.compile(
     # Without a connection to the controller kafka-go 0.4.25 says this, or panics.
     r"|Broker Not Available|interface {} is \*errors.errorString"
     # A node that just came back, or that leads something new, may not know it yet.
-    r"|Unknown Topic Or Partition",
+    r"|Unknown ?Topic ?Or ?Partition",
     re.IGNORECASE,
 )
 
