@@ -84,11 +84,11 @@ def left_out(check, broker):
 # topic of its own. What it read or wrote wrong is never forgiven.
 TRIES_WHILE_KILLED = 3
 GAVE_UP = re.compile(
-    r"connection refused|connection reset|broken pipe|closed connection|\bEOF\b|deadline exceeded|i/o timeout"
+    r"connection refused|ECONNREFUSED|connection reset|broken pipe|closed connection|\bEOF\b|deadline exceeded|i/o timeout"
     # Without a connection to the controller kafka-go 0.4.25 says this, or panics.
-    r"|Broker Not Available|interface {} is \*errors.errorString"
+    r"|Broker Not Available|interface {} is \*(errors.errorString|net.OpError)"
     # A node that just came back, or that leads something new, may not know it yet.
-    r"|Unknown Topic Or Partition",
+    r"|Unknown ?Topic ?Or ?Partition",
     re.IGNORECASE,
 )
 
