@@ -48,10 +48,14 @@ fn brokers(request: &DescribeClusterRequest, cx: &RequestContext) -> DescribeClu
             is_fenced: broker.fenced,
         })
     });
+    let brokers: Vec<_> = brokers.collect();
+    // Any broker passes on what is for the controller; one that is fenced is not to be named.
+    let own = brokers.iter().find(|broker| broker.broker_id == cx.broker.node.0);
+    let named = own.or(brokers.iter().find(|broker| !broker.is_fenced));
     DescribeClusterResponse {
         cluster_id: cx.broker.cluster_id.clone(),
-        controller_id: cx.broker.node.0,
-        brokers: brokers.collect(),
+        controller_id: named.map_or(-1, |broker| broker.broker_id),
+        brokers,
         ..DescribeClusterResponse::default()
     }
 }
