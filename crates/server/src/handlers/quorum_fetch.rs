@@ -1,8 +1,10 @@
 //! Fetch (key 1) as controllers serve it: the metadata log, for voters and for brokers (KIP-595).
 
 use bytes::{Bytes, BytesMut};
+use kalda_model::BrokerEpoch;
 use kalda_protocol::messages::fetch::{FetchRequest, FetchResponse};
 use kalda_protocol::{ErrorCode, Message as _};
+use kalda_raft::quorum::Request;
 
 use crate::dispatch::{Refusal, RequestContext};
 use crate::quorum::wire::{check_cluster, fetch_request, fetch_response};
@@ -29,6 +31,10 @@ async fn answer(request: &FetchRequest, cx: &RequestContext) -> FetchResponse {
     let Some(wanted) = fetch_request(request, cx.version) else {
         return failed(ErrorCode::UnknownTopicOrPartition);
     };
+    if let Request::Fetch(fetch) = &wanted {
+        // Every node follows the metadata: when this connection breaks it is looked for.
+        cx.peer.speaks_for((fetch.replica.id, BrokerEpoch(-1)));
+    }
     match cx.broker.quorum.ask(wanted).await {
         Some(asked) => fetch_response(asked),
         None => failed(ErrorCode::BrokerNotAvailable),

@@ -22,6 +22,9 @@ use crate::broker::Broker;
 pub(crate) use channel::{Active, ActiveController, Attempt, ControllerChannel};
 pub(crate) use link::Link;
 
+/// How often a node that accepts connections is asked again, and how long after.
+const PROBES: u32 = 4;
+const PROBE_PAUSE: Duration = Duration::from_millis(100);
 /// How long a machine may take to say that nobody listens.
 const PROBE_TIMEOUT: Duration = Duration::from_millis(500);
 
@@ -92,8 +95,19 @@ impl Peers {
 }
 
 /// Whether nobody listens at `address`: the machine says so, rather than nothing. A node that cannot
-/// be reached at all may live behind a broken network.
+/// be reached at all may live behind a broken network. Asked more than once: a process that is being
+/// killed loses its connections one after the other, and its listener is one of them.
 pub(crate) async fn is_gone(address: &HostPort) -> bool {
+    for _ in 0..PROBES {
+        if is_refused(address).await {
+            return true;
+        }
+        tokio::time::sleep(PROBE_PAUSE).await;
+    }
+    false
+}
+
+async fn is_refused(address: &HostPort) -> bool {
     let connected = TcpStream::connect((address.host.as_str(), address.port));
     match timeout(PROBE_TIMEOUT, connected).await {
         Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
