@@ -72,7 +72,7 @@ pub(crate) fn probe(
                 ..Default::default()
             };
             let code = client.call(version, &request).error_code;
-            assert_eq!(code, 35, "UNSUPPORTED_VERSION: the voters are static");
+            assert_eq!(code, 42, "INVALID_REQUEST: it names no listener");
             Vec::new()
         }
         ApiKey::RemoveRaftVoter => {
