@@ -145,8 +145,9 @@ impl Features {
     }
 }
 
+/// Whether it is a feature of the metadata that this binary can run; that of the quorum is none.
 fn is_known(feature: &str) -> bool {
-    SUPPORTED_FEATURES.iter().any(|(name, ..)| *name == feature)
+    feature != KRAFT_VERSION && SUPPORTED_FEATURES.iter().any(|(name, ..)| *name == feature)
 }
 
 /// The level follows from who the voters are; it may be said, but not otherwise.

@@ -7,11 +7,8 @@ use kalda_protocol::messages::api_versions::{
     ApiVersion, ApiVersionsRequest, ApiVersionsResponse, FinalizedFeatureKey, SupportedFeatureKey,
 };
 
-use crate::broker::SUPPORTED_FEATURES;
+use crate::broker::{KRAFT_VERSION, SUPPORTED_FEATURES};
 use crate::dispatch::{APIS, Handle, RequestContext};
-
-/// The feature of the quorum itself: it is a record of raft, not of the metadata (KIP-853).
-pub(crate) const KRAFT_VERSION: &str = "kraft.version";
 
 /// Stands in the context for a version that this broker does not know.
 pub(crate) const UNSUPPORTED: i16 = i16::MIN;

@@ -6,7 +6,7 @@ use kalda_protocol::messages::update_features::{
     FeatureUpdateKey, UpdateFeaturesRequest, UpdateFeaturesResponse,
 };
 
-use super::api_versions::KRAFT_VERSION;
+use crate::broker::KRAFT_VERSION;
 use crate::controlled::{Controlled, Deciding};
 
 impl Controlled for UpdateFeaturesRequest {
