@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI16, AtomicI64, Ordering};
 
 use kalda_client::HostPort;
-use kalda_env::{Clock, Disk, Rng};
+use kalda_env::{Clock, Disk, FsDisk, OsRng, Rng, SystemClock, SystemThreads, Threads};
 use kalda_metadata::config::ConfigSources;
 use kalda_metadata::{BrokerRegistration, Endpoint, Image, TopicImage};
 use kalda_model::{BrokerEpoch, BrokerId, ClusterId, Offset};
+use kalda_net::{Net, SystemNet};
 use kalda_protocol::ErrorCode;
 use parking_lot::{Mutex, RwLock};
 use tokio::sync::{Notify, watch};
@@ -53,12 +54,32 @@ pub(crate) struct BoundListener {
     pub(crate) address: SocketAddr,
 }
 
-/// Time, chance and disk.
+/// What a node finds outside itself.
 #[derive(Clone, Debug)]
-pub(crate) struct World {
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) rng: Arc<dyn Rng>,
-    pub(crate) disk: Arc<dyn Disk>,
+pub struct World {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub rng: Arc<dyn Rng>,
+    /// The disks.
+    pub disk: Arc<dyn Disk>,
+    /// The network.
+    pub net: Arc<dyn Net>,
+    /// Where work beside the event loops is done.
+    pub threads: Arc<dyn Threads>,
+}
+
+impl Default for World {
+    /// The real one.
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock::new()),
+            rng: Arc::new(OsRng),
+            disk: Arc::new(FsDisk),
+            net: Arc::new(SystemNet),
+            threads: Arc::new(SystemThreads),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -69,6 +90,8 @@ pub(crate) struct Broker {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<dyn Rng>,
     pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) net: Arc<dyn Net>,
+    pub(crate) threads: Arc<dyn Threads>,
     pub(crate) limits: Limits,
     pub(crate) request_memory: Arc<RequestMemory>,
     pub(crate) listeners: Vec<BoundListener>,
@@ -165,6 +188,8 @@ impl Broker {
             clock: world.clock,
             rng: world.rng,
             disk: world.disk,
+            net: world.net,
+            threads: world.threads,
         })
     }
 
