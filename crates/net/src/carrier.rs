@@ -16,11 +16,7 @@ pub trait Carrier: Send + Debug {
     fn local_addr(&self) -> io::Result<SocketAddr>;
 
     /// Reads some bytes; 0 at the end. One task at a time waits.
-    fn poll_read(
-        &mut self,
-        context: &mut Context<'_>,
-        room: &mut [u8],
-    ) -> Poll<io::Result<usize>>;
+    fn poll_read(&mut self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>>;
 
     /// Waits until [`Carrier::try_write`] may take something. One task at a time waits.
     fn poll_write_ready(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>>;

@@ -12,7 +12,7 @@ use kalda_model::{BrokerEpoch, BrokerId, ClusterId, Offset};
 use kalda_net::{Net, SystemNet};
 use kalda_protocol::ErrorCode;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::config::{AdvertisedHost, BrokerConfig, Listener};
 use crate::connection::{Peer, RequestMemory};
@@ -31,6 +31,7 @@ use crate::tasks::cleaner::Cleaner;
 use crate::tasks::directory_move::Moves;
 use crate::tasks::replica_fetcher::Fetchers;
 use crate::transactions::TransactionCoordinator;
+use crate::watched::{Watched, Watcher};
 
 pub(crate) use kalda_controller::{KRAFT_VERSION, SUPPORTED_FEATURES};
 
@@ -123,7 +124,7 @@ pub(crate) struct Broker {
     pub(crate) stop: Stop,
     image: RwLock<Arc<Image>>,
     /// The end of the metadata that this node acts on.
-    published: watch::Sender<Offset>,
+    published: Watched<Offset>,
     epoch: AtomicI64,
     /// The `kraft.version` that this node knows of.
     kraft_version: AtomicI16,
@@ -180,7 +181,7 @@ impl Broker {
             cleaner: Cleaner::default(),
             stop: parts.stop,
             image: RwLock::default(),
-            published: watch::Sender::new(Offset::ZERO),
+            published: Watched::default(),
             epoch: AtomicI64::new(-1),
             kraft_version: AtomicI16::new(0),
             warned_of_localhost: AtomicBool::new(false),
@@ -202,14 +203,15 @@ impl Broker {
     /// it is committed and the partitions stand.
     pub(crate) fn publish(&self, image: Image, end: Offset) {
         *self.image.write() = Arc::new(image);
-        self.published.send_replace(end);
+        self.published.replace(end);
     }
 
     /// Waits until this node acts on the metadata up to `end`, or stops.
     pub(crate) async fn published(&self, end: Offset) {
         let mut published = self.published.subscribe();
         tokio::select! {
-            _ = published.wait_for(|upto| *upto >= end) => {}
+            biased;
+            () = published.wait_for(|upto| *upto >= end) => {}
             () = self.stopping() => {}
         }
     }
@@ -220,7 +222,7 @@ impl Broker {
     }
 
     /// Tells when there is newer metadata.
-    pub(crate) fn watch_published(&self) -> watch::Receiver<Offset> {
+    pub(crate) fn watch_published(&self) -> Watcher<Offset> {
         self.published.subscribe()
     }
 

@@ -62,8 +62,8 @@ impl Shard {
         loop {
             let accepted = tokio::select! {
                 biased;
-                accepted = self.receiver.recv() => accepted,
                 () = broker.stopping() => None,
+                accepted = self.receiver.recv() => accepted,
             };
             let Some(accepted) = accepted else { break };
             number += 1;
@@ -182,8 +182,8 @@ pub(crate) async fn accept(
     loop {
         let accepted = tokio::select! {
             biased;
-            accepted = socket.accept() => accepted,
             () = broker.stopping() => return,
+            accepted = socket.accept() => accepted,
         };
         let (stream, remote) = match accepted {
             Ok(accepted) => accepted,

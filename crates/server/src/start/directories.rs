@@ -149,7 +149,7 @@ fn cluster_id(
         (Some((_, id)), _) => Ok(id.clone()),
         (None, Some(wanted)) => Ok(wanted.clone()),
         (None, None) => {
-            let known = super::cluster_id::of_new_node(config)?;
+            let known = super::cluster_id::of_new_node(config, &*world.net)?;
             Ok(known.unwrap_or_else(|| random_id(world).to_string()))
         }
     }
