@@ -73,9 +73,8 @@ impl Node {
         }
     }
 
-    /// Whether it is on its way to its end.
-    #[must_use]
-    pub fn is_stopping(&self) -> bool {
-        self.broker.is_stopping()
+    /// Waits until it is on its way to its end.
+    pub async fn stopping(&self) {
+        self.broker.stopping().await;
     }
 }

@@ -1,0 +1,180 @@
+//! What happens to the machines: all that the seed says, then nothing any more.
+
+use std::sync::Arc;
+
+use turmoil::Sim;
+
+use crate::HOSTS;
+use crate::chance::Chance;
+use crate::disk::Faults;
+use crate::machine::Machine;
+use crate::network::Cuts;
+use crate::oracle::Counts;
+use crate::trace::Trace;
+
+/// The one who makes trouble.
+pub(crate) struct Trouble {
+    chance: Arc<Chance>,
+    cuts: Cuts,
+    trace: Trace,
+    /// Machines that are started again, and when.
+    starts: Vec<(u64, usize)>,
+    next_ms: u64,
+    pub(crate) counts: Counts,
+}
+
+impl Trouble {
+    pub(crate) fn new(seed: u64, cuts: &Cuts, trace: &Trace, now_ms: u64) -> Self {
+        let chance = Chance::of(seed, 4_000_000);
+        Self {
+            chance,
+            cuts: Arc::clone(cuts),
+            trace: trace.clone(),
+            starts: Vec::new(),
+            next_ms: now_ms + 1000,
+            counts: Counts::default(),
+        }
+    }
+
+    /// What is due at this moment.
+    pub(crate) fn go_on(&mut self, sim: &mut Sim<'_>, machines: &[Machine], now_ms: u64) {
+        let due: Vec<_> = self.starts.extract_if(.., |(at, _)| *at <= now_ms).collect();
+        for (_, index) in due {
+            if !machines[index].is_up() {
+                self.start(sim, &machines[index]);
+            }
+        }
+        for (index, machine) in machines.iter().enumerate() {
+            // Whatever it ended of, an operator starts it again.
+            if !machine.is_up() && !self.starts.iter().any(|(_, known)| *known == index) {
+                self.starts.push((now_ms + self.chance.between(100, 5000), index));
+            }
+        }
+        if now_ms >= self.next_ms {
+            self.next_ms = now_ms + self.chance.between(100, 4000);
+            let index = self.chance.index(machines.len());
+            self.make(sim, machines, index);
+        }
+    }
+
+    fn make(&mut self, sim: &mut Sim<'_>, machines: &[Machine], index: usize) {
+        let machine = &machines[index];
+        match self.chance.index(20) {
+            0..=2 if machine.is_up() => {
+                self.trace.tell(&format!("kill {}", machine.name));
+                self.counts.kills += 1;
+                machine.kill(sim);
+            }
+            3..=5 if machine.is_up() => self.cut_power(sim, machine),
+            6 => {
+                self.counts.blackouts += 1;
+                for machine in machines.iter().filter(|machine| machine.is_up()) {
+                    self.cut_power(sim, machine);
+                }
+            }
+            7..=8 if machine.is_serving() => {
+                self.trace.tell(&format!("terminate {}", machine.name));
+                self.counts.terminations += 1;
+                machine.terminate();
+            }
+            9..=12 => self.part(sim, index),
+            13..=15 => self.heal(sim),
+            16 => {
+                self.counts.slow_disks += 1;
+                let sync_ms_max = [0, 20, 200, 1500][self.chance.index(4)];
+                self.trace.tell(&format!("{}: a sync takes up to {sync_ms_max} ms", machine.name));
+                machine.platter.set_faults(Faults { sync_ms_max, ..machine.platter.faults() });
+            }
+            17 => {
+                self.counts.clock_jumps += 1;
+                let skew_ms = self.chance.between(0, 240_000) as i64 - 120_000;
+                self.trace.tell(&format!("{}: its clock is {skew_ms} ms off", machine.name));
+                machine.set_skew_ms(skew_ms);
+            }
+            _ => {}
+        }
+    }
+
+    fn cut_power(&mut self, sim: &mut Sim<'_>, machine: &Machine) {
+        self.trace.tell(&format!("cut the power of {}", machine.name));
+        self.counts.power_cuts += 1;
+        machine.cut_power(sim, &self.chance);
+        self.link(sim);
+    }
+
+    fn start(&mut self, sim: &mut Sim<'_>, machine: &Machine) {
+        if let Some(line) = machine.ended() {
+            self.trace.note("ended", line.as_bytes());
+        }
+        // Whoever starts it has looked after its disk.
+        machine.platter.set_faults(Faults {
+            is_broken: false,
+            is_full: false,
+            ..machine.platter.faults()
+        });
+        machine.start(sim);
+    }
+
+    /// Cuts links between the nodes, and sometimes to the clients.
+    fn part(&mut self, sim: &mut Sim<'_>, index: usize) {
+        self.counts.partitions += 1;
+        let mut cuts = self.cuts.lock();
+        cuts.clear();
+        let hosts = if self.chance.percent(25) { &HOSTS[..] } else { &HOSTS[..3] };
+        let shape = self.chance.index(4);
+        for (from, a) in hosts.iter().enumerate() {
+            for (to, b) in hosts.iter().enumerate() {
+                let is_cut = match shape {
+                    // One is alone.
+                    0 => from == index || to == index,
+                    // It hears the others, and they do not hear it, or the other way round.
+                    1 => from == index,
+                    2 => to == index,
+                    // Any link, in any direction.
+                    _ => self.chance.percent(30),
+                };
+                if is_cut && from != to {
+                    cuts.insert(((*a).to_owned(), (*b).to_owned()));
+                }
+            }
+        }
+        self.counts.one_way += u64::from(shape == 1 || shape == 2);
+        let told: Vec<String> = cuts.iter().map(|(from, to)| format!("{from}>{to}")).collect();
+        drop(cuts);
+        self.trace.tell(&format!("cut {}", told.join(" ")));
+        self.link(sim);
+    }
+
+    fn heal(&mut self, sim: &mut Sim<'_>) {
+        self.cuts.lock().clear();
+        self.trace.tell("heal the network");
+        self.link(sim);
+    }
+
+    /// Has turmoil's links be what is cut and what is not.
+    fn link(&self, sim: &mut Sim<'_>) {
+        let cuts = self.cuts.lock();
+        for (number, a) in HOSTS.into_iter().enumerate() {
+            for b in HOSTS.into_iter().skip(number + 1) {
+                sim.repair(a, b);
+                for (from, to) in [(a, b), (b, a)] {
+                    if cuts.contains(&(from.to_owned(), to.to_owned())) {
+                        sim.partition_oneway(from, to);
+                    }
+                }
+            }
+        }
+    }
+
+    /// No more trouble.
+    pub(crate) fn end(&mut self, sim: &mut Sim<'_>, machines: &[Machine]) {
+        self.heal(sim);
+        for machine in machines {
+            machine.platter.set_faults(Faults::default());
+            machine.set_skew_ms(0);
+            if !machine.is_up() {
+                self.start(sim, machine);
+            }
+        }
+    }
+}
