@@ -7,12 +7,11 @@ use kalda_env::Rng;
 
 /// The splitmix64 generator. Each who draws has one of its own, or they would disturb each other.
 #[derive(Debug)]
-pub struct Chance(AtomicU64);
+pub(crate) struct Chance(AtomicU64);
 
 impl Chance {
     /// The chance of `whose`, under a seed.
-    #[must_use]
-    pub fn of(seed: u64, whose: u64) -> Arc<Self> {
+    pub(crate) fn of(seed: u64, whose: u64) -> Arc<Self> {
         let chance = Self(AtomicU64::new(seed ^ whose.wrapping_mul(0xd6e8_feb8_6659_fd93)));
         chance.draw();
         Arc::new(chance)

@@ -24,18 +24,18 @@ const BLOCK: usize = 512;
 
 /// What is wrong with a disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Faults {
+pub(crate) struct Faults {
     /// Nothing more fits.
-    pub is_full: bool,
+    pub(crate) is_full: bool,
     /// Writes and syncs fail.
-    pub is_broken: bool,
+    pub(crate) is_broken: bool,
     /// A sync of records takes up to so long.
-    pub sync_ms_max: u64,
+    pub(crate) sync_ms_max: u64,
 }
 
 /// The disk of a machine, across the lives of its process. Clones are the same one.
 #[derive(Clone, Debug)]
-pub struct Platter {
+pub(crate) struct Platter {
     shared: Arc<Shared>,
 }
 

@@ -9,7 +9,7 @@ use parking_lot::Mutex;
 
 /// A trace; clones are the same one.
 #[derive(Clone, Debug, Default)]
-pub struct Trace {
+pub(crate) struct Trace {
     state: Arc<Mutex<State>>,
 }
 
@@ -49,8 +49,7 @@ impl Trace {
     }
 
     /// A digest of all that happened, and how much that was.
-    #[must_use]
-    pub fn digest(&self) -> (u64, u64) {
+    pub(crate) fn digest(&self) -> (u64, u64) {
         let state = self.state.lock();
         (state.digest, state.events)
     }

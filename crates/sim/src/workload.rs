@@ -193,15 +193,14 @@ impl Workload {
     async fn settle(&self) {
         let begun = Instant::now();
         let client = self.client("judge", 1);
-        let mut last = String::new();
         loop {
             let described = timeout(Duration::from_secs(5), self.describe(&client)).await;
-            match described {
+            let why = match described {
                 Ok(Ok(())) => break,
-                Ok(Err(why)) => last = why,
-                Err(_) => last = "no answer in time".to_owned(),
-            }
-            assert!(begun.elapsed() < SETTLE_MAX, "not in order after {SETTLE_MAX:?}: {last}");
+                Ok(Err(why)) => why,
+                Err(_) => "no answer in time".to_owned(),
+            };
+            assert!(begun.elapsed() < SETTLE_MAX, "not in order after {SETTLE_MAX:?}: {why}");
             sleep(Duration::from_millis(250)).await;
         }
         self.trace.tell(&format!("all is in order after {:?}", begun.elapsed()));
