@@ -24,6 +24,7 @@ impl SimClock {
 
 impl Clock for SimClock {
     fn monotonic_us(&self) -> i64 {
+        crate::panics::on_look();
         // Tasks that are dropped with their process are in no simulated time.
         if tokio::runtime::Handle::try_current().is_ok()
             && let Some(elapsed) = turmoil::sim_elapsed()

@@ -172,9 +172,14 @@ impl Trouble {
         for machine in machines {
             machine.platter.set_faults(Faults::default());
             machine.set_skew_ms(0);
-            if !machine.is_up() {
-                self.start(sim, machine);
-            }
+        }
+        self.start_ended(sim, machines);
+    }
+
+    /// Starts all that do not run.
+    pub(crate) fn start_ended(&mut self, sim: &mut Sim<'_>, machines: &[Machine]) {
+        for machine in machines.iter().filter(|machine| !machine.is_up()) {
+            self.start(sim, machine);
         }
     }
 }

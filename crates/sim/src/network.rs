@@ -42,6 +42,7 @@ impl Net for SimNet {
     fn connect<'a>(&'a self, host: &'a str, port: u16) -> Pending<'a, Stream> {
         Box::pin(async move {
             loop {
+                crate::panics::on_look();
                 let was_cut = self.is_cut(host);
                 let connected = TcpStream::connect((host, port)).await;
                 if !was_cut && !self.is_cut(host) {
@@ -92,6 +93,7 @@ impl Carrier for SimStream {
     }
 
     fn poll_read(&mut self, context: &mut Context<'_>, room: &mut [u8]) -> Poll<io::Result<usize>> {
+        crate::panics::on_look();
         let mut buffer = ReadBuf::new(room);
         let read = Pin::new(&mut self.0).poll_read(context, &mut buffer);
         read.map_ok(|()| buffer.filled().len())

@@ -67,6 +67,7 @@ impl Work {
     /// Passes, until the work or the process is at its end.
     async fn go_on(self: Arc<Self>, slow: Option<(Platter, Arc<Chance>)>) {
         loop {
+            crate::panics::on_look();
             self.is_woken.store(false, Ordering::Relaxed);
             if let Some((platter, chance)) = &slow {
                 let sync_us_max = (platter.faults().sync_ms_max * 1000).max(500);
