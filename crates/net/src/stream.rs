@@ -1,6 +1,5 @@
 //! A connection, in the hands of an event loop, on its way to one, or as its two directions.
 
-use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -103,15 +102,10 @@ impl Stream {
     }
 
     /// Waits until something may be written.
-    ///
-    /// # Errors
-    /// What ended the connection.
-    pub async fn writable(&self) -> io::Result<()> {
+    pub fn poll_write_ready(&self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.0 {
-            Kind::Tcp(stream) => stream.writable().await,
-            Kind::Carried(carried) => {
-                poll_fn(|context| carried.lock().poll_write_ready(context)).await
-            }
+            Kind::Tcp(stream) => stream.poll_write_ready(context),
+            Kind::Carried(carried) => carried.lock().poll_write_ready(context),
         }
     }
 

@@ -56,7 +56,7 @@ impl Shard {
 
     /// Serves its connections until the broker stops and their last answers have left.
     pub(crate) async fn run(mut self, broker: Arc<Broker>) {
-        let room = Rc::new(Room::default());
+        let room = Rc::new(Room::new(Arc::clone(&self.connections)));
         let sweep = tokio::task::spawn_local(sweep(Arc::clone(&broker), Rc::clone(&room)));
         let mut number = 0_u64;
         loop {
@@ -89,18 +89,15 @@ impl Shard {
             Err(error) => return tracing::debug!(%remote, %error, "connection lost"),
         };
         let peer = Peer::new(remote, local, listener, broker.clock.monotonic_ms());
-        room.peers.borrow_mut().insert(number, Arc::clone(&peer));
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        let connections = Arc::clone(&self.connections);
-        let (broker, room) = (Arc::clone(broker), Rc::clone(room));
+        room.enter(number, &peer);
+        let mut connection = Connection::new(Arc::clone(broker), stream, peer);
+        let room = Rc::clone(room);
+        // What the task owns it owns for as long as its client stays, idle or not: as little as can be.
         tokio::task::spawn_local(async move {
-            let ended = Connection::new(Arc::clone(&broker), stream, Arc::clone(&peer)).run().await;
-            report(remote, &ended);
-            if let Some((speaker, epoch)) = peer.speaker() {
-                broker.quorum.broker_disconnected(speaker, epoch);
-            }
-            drop(place);
-            connections.fetch_sub(1, Ordering::Relaxed);
+            let ended = connection.run().await;
+            report(connection.peer().remote, &ended);
+            connection.left();
+            drop((connection, place));
             room.leave(number);
         });
     }
@@ -117,15 +114,26 @@ fn report(remote: SocketAddr, ended: &Result<(), Ended>) {
 }
 
 /// The connections of one shard.
-#[derive(Default)]
 struct Room {
     peers: RefCell<BTreeMap<u64, Arc<Peer>>>,
+    /// How many they are, for those who choose a shard.
+    connections: Arc<AtomicUsize>,
     left: Notify,
 }
 
 impl Room {
+    fn new(connections: Arc<AtomicUsize>) -> Self {
+        Self { peers: RefCell::default(), connections, left: Notify::new() }
+    }
+
+    fn enter(&self, number: u64, peer: &Arc<Peer>) {
+        self.peers.borrow_mut().insert(number, Arc::clone(peer));
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn leave(&self, number: u64) {
         self.peers.borrow_mut().remove(&number);
+        self.connections.fetch_sub(1, Ordering::Relaxed);
         self.left.notify_one();
     }
 

@@ -1,8 +1,10 @@
 //! Answers on their way to the socket: bytes from memory, ranges from files, in order.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::task::{Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use kalda_env::DiskFile;
@@ -108,33 +110,29 @@ impl Outbox {
 
     /// Writes a part of it, waiting for the client to take it.
     pub(crate) async fn write_some(&mut self, stream: &Stream) -> io::Result<()> {
-        self.warm_front().await?;
-        loop {
-            match self.try_write_some(stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    stream.writable().await?
-                }
-                other => return other,
-            }
+        if let Some((file, position, len)) = self.cold_front() {
+            // Boxed, as what is rare: an idle connection keeps no room for it.
+            Box::pin(warm(file, position, len)).await?;
         }
+        poll_fn(|context| {
+            loop {
+                match self.try_write_some(stream) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        ready!(stream.poll_write_ready(context))?;
+                    }
+                    other => return Poll::Ready(other),
+                }
+            }
+        })
+        .await
     }
 
-    /// A range that is not in memory is read ahead by another thread: this one has other clients to serve.
-    /// What such a reader has left behind is forgotten, so that it does not push out what others read.
-    async fn warm_front(&mut self) -> io::Result<()> {
-        let Some(Piece::File { file, position, len }) = self.pieces.front() else { return Ok(()) };
+    /// The range that is due, if it has to come from the disk.
+    fn cold_front(&self) -> Option<(Arc<dyn DiskFile>, u64, u64)> {
+        let Some(Piece::File { file, position, len }) = self.pieces.front() else { return None };
         let (position, len) = (*position, (*len).min(SENDFILE_LEN_MAX));
-        if len == 0 || file.is_cached(position + len - 1) {
-            return Ok(());
-        }
-        let file = Arc::clone(file);
-        let warm = tokio::task::spawn_blocking(move || {
-            if let Some(behind) = position.checked_sub(FORGOTTEN_BEHIND) {
-                file.forget(behind.saturating_sub(SENDFILE_LEN_MAX), SENDFILE_LEN_MAX);
-            }
-            file.read_ahead(position, len)
-        });
-        warm.await.map_err(io::Error::other)?
+        let is_cold = len > 0 && !file.is_cached(position + len - 1);
+        is_cold.then(|| (Arc::clone(file), position, len))
     }
 
     fn try_write_some(&mut self, stream: &Stream) -> io::Result<()> {
@@ -183,6 +181,18 @@ impl Outbox {
         }
         Ok(())
     }
+}
+
+/// A range that is not in memory is read ahead by another thread: this one has other clients to serve.
+/// What such a reader has left behind is forgotten, so that it does not push out what others read.
+async fn warm(file: Arc<dyn DiskFile>, position: u64, len: u64) -> io::Result<()> {
+    let warm = tokio::task::spawn_blocking(move || {
+        if let Some(behind) = position.checked_sub(FORGOTTEN_BEHIND) {
+            file.forget(behind.saturating_sub(SENDFILE_LEN_MAX), SENDFILE_LEN_MAX);
+        }
+        file.read_ahead(position, len)
+    });
+    warm.await.map_err(io::Error::other)?
 }
 
 fn send_file(stream: &Stream, file: &dyn DiskFile, position: u64, len: u64) -> io::Result<u64> {

@@ -157,8 +157,14 @@ impl Connection {
         Self { broker, stream, peer, frames, outbox: Outbox::default(), pending: VecDeque::new() }
     }
 
-    /// Serves the client until it leaves, errs, or is asked to go.
-    pub(crate) async fn run(mut self) -> Result<(), Ended> {
+    /// Who it serves.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Serves the client until it leaves, errs, or is asked to go. Borrows: the task that owns it would
+    /// otherwise keep room for it twice.
+    pub(crate) async fn run(&mut self) -> Result<(), Ended> {
         let peer = Arc::clone(&self.peer);
         let mut serving = pin!(self.serve());
         let mut is_known = false;
@@ -173,6 +179,13 @@ impl Connection {
             serving.as_mut().poll(context)
         })
         .await
+    }
+
+    /// Tells the controller that lives here if it was a broker that spoke through it.
+    pub(crate) fn left(&self) {
+        if let Some((speaker, epoch)) = self.peer.speaker() {
+            self.broker.quorum.broker_disconnected(speaker, epoch);
+        }
     }
 
     async fn serve(&mut self) -> Result<(), Ended> {
@@ -201,7 +214,7 @@ impl Connection {
                         return Box::pin(self.drain()).await;
                     }
                 }
-                Event::Close => return self.drain().await,
+                Event::Close => return Box::pin(self.drain()).await,
             }
             self.peer.active_ms.store(self.broker.clock.monotonic_ms(), Ordering::Relaxed);
         }
