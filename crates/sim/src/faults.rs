@@ -12,6 +12,11 @@ use crate::network::Cuts;
 use crate::oracle::Counts;
 use crate::trace::Trace;
 
+/// After so long without trouble all replicas are in sync.
+const LONG_ENOUGH_MS: u64 = 3_000;
+/// An empty disk has everything again after this time.
+const CAUGHT_UP_MS: u64 = 25_000;
+
 /// The one who makes trouble.
 pub(crate) struct Trouble {
     chance: Arc<Chance>,
@@ -20,6 +25,8 @@ pub(crate) struct Trouble {
     /// Machines that are started again, and when.
     starts: Vec<(u64, usize)>,
     next_ms: u64,
+    /// Since when all have served, and heard each other.
+    calm_since_ms: u64,
     pub(crate) counts: Counts,
 }
 
@@ -32,6 +39,7 @@ impl Trouble {
             trace: trace.clone(),
             starts: Vec::new(),
             next_ms: now_ms + 1000,
+            calm_since_ms: now_ms,
             counts: Counts::default(),
         }
     }
@@ -50,14 +58,17 @@ impl Trouble {
                 self.starts.push((now_ms + self.chance.between(100, 5000), index));
             }
         }
+        if !machines.iter().all(Machine::is_serving) || !self.cuts.lock().is_empty() {
+            self.calm_since_ms = now_ms;
+        }
         if now_ms >= self.next_ms {
             self.next_ms = now_ms + self.chance.between(100, 4000);
             let index = self.chance.index(machines.len());
-            self.make(sim, machines, index);
+            self.make(sim, machines, index, now_ms);
         }
     }
 
-    fn make(&mut self, sim: &mut Sim<'_>, machines: &[Machine], index: usize) {
+    fn make(&mut self, sim: &mut Sim<'_>, machines: &[Machine], index: usize, now_ms: u64) {
         let machine = &machines[index];
         match self.chance.index(20) {
             0..=2 if machine.is_up() => {
@@ -91,8 +102,33 @@ impl Trouble {
                 self.trace.tell(&format!("{}: its clock is {skew_ms} ms off", machine.name));
                 machine.set_skew_ms(skew_ms);
             }
+            18 if machine.is_serving() => {
+                let is_full = self.chance.percent(50);
+                let what = if is_full { "full" } else { "broken" };
+                self.counts.full_disks += u64::from(is_full);
+                self.counts.broken_disks += u64::from(!is_full);
+                self.trace.tell(&format!("{}: its disk is {what}", machine.name));
+                let sync_ms_max = machine.platter.faults().sync_ms_max;
+                machine.platter.set_faults(Faults { is_full, is_broken: !is_full, sync_ms_max });
+            }
+            19 => self.replace_disk(sim, machines, index, now_ms),
             _ => {}
         }
+    }
+
+    /// A machine comes back with an empty disk, while the others are there and stay there until it has
+    /// caught up: more than that nobody promises.
+    fn replace_disk(&mut self, sim: &mut Sim<'_>, machines: &[Machine], index: usize, now_ms: u64) {
+        let is_calm = machines.iter().all(Machine::is_serving) && self.cuts.lock().is_empty();
+        if !is_calm || now_ms < self.calm_since_ms + LONG_ENOUGH_MS {
+            return;
+        }
+        let machine = &machines[index];
+        self.counts.empty_disks += 1;
+        self.cut_power(sim, machine);
+        self.trace.tell(&format!("{} gets an empty disk", machine.name));
+        machine.platter.wipe();
+        self.next_ms = now_ms + CAUGHT_UP_MS;
     }
 
     fn cut_power(&mut self, sim: &mut Sim<'_>, machine: &Machine) {

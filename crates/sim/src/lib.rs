@@ -10,8 +10,11 @@ mod chance;
 mod clock;
 mod disk;
 mod faults;
+mod lines;
 mod machine;
+mod movers;
 mod network;
+mod operator;
 mod oracle;
 mod panics;
 mod threads;
@@ -132,8 +135,8 @@ fn step_until(sim: &mut Sim<'_>, trace: &trace::Trace, most_ms: u64, is_there: i
 
 /// The committed records of a partition are the same bytes on every disk.
 fn assert_replicas_are_equal(machines: &[Machine]) {
-    for partition in 0..workload::PARTITIONS {
-        let dir = format!("{DATA}/{}-{partition}", workload::TOPIC);
+    for at in workload::TOPICS.into_iter().flat_map(workload::Topic::all) {
+        let dir = format!("{DATA}/{at}");
         let logs: Vec<Vec<u8>> = machines
             .iter()
             .map(|machine| {

@@ -6,24 +6,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kalda_client::admin::{NewTopic, TopicRef};
-use kalda_client::{Client, Consumer, OffsetSpec, Producer, Record, Seek, World};
-use kalda_model::TopicPartition;
+use kalda_client::{Client, ClientBuilder, ListedOffset, OffsetSpec, World};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::chance::Chance;
 use crate::clock::SimClock;
+use crate::lines::{LINES, producer_of, send};
+use crate::movers::MOVES;
 use crate::network::{Cuts, SimNet};
-use crate::oracle::{Oracle, Value};
+use crate::oracle::{Fate, Oracle, Value};
 use crate::trace::Trace;
 
 /// Where the workload runs.
 pub(crate) const HOST: &str = "client";
-pub(crate) const TOPIC: &str = "lines";
-pub(crate) const PARTITIONS: i32 = 3;
 const REPLICAS: i16 = 3;
 /// A healed cluster has everything in order after this time.
 const SETTLE_MAX: Duration = Duration::from_secs(30);
+
+/// A topic that is written to and read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Topic {
+    pub(crate) name: &'static str,
+    pub(crate) partitions: i32,
+    /// Whether a reader sees every offset.
+    pub(crate) is_dense: bool,
+}
+
+/// All of them.
+pub(crate) const TOPICS: [Topic; 2] = [LINES, MOVES];
 
 /// What goes on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -42,9 +53,9 @@ pub(crate) enum Phase {
 pub(crate) struct Workload {
     pub(crate) phase: Cell<Phase>,
     pub(crate) oracle: RefCell<Oracle>,
-    seed: u64,
+    pub(crate) seed: u64,
+    pub(crate) trace: Trace,
     cuts: Cuts,
-    trace: Trace,
 }
 
 impl Workload {
@@ -58,7 +69,19 @@ impl Workload {
         })
     }
 
-    fn client(&self, name: &str, number: u64) -> Client {
+    /// A client with times that suit the simulation.
+    pub(crate) fn client(&self, name: &str, number: u64) -> Client {
+        self.builder(name, number).build().expect("the settings hold")
+    }
+
+    /// A client whose producers work in transactions.
+    pub(crate) fn transactional_client(&self, number: u64) -> Client {
+        let id = format!("mover-{number}");
+        let builder = self.builder(&id, 30 + number).set("transactional.id", &id);
+        builder.set("transaction.timeout.ms", "8000").build().expect("the settings hold")
+    }
+
+    fn builder(&self, name: &str, number: u64) -> ClientBuilder {
         let world = World {
             clock: Arc::new(SimClock::default()),
             rng: Chance::of(self.seed, 1_000_000 + number),
@@ -77,20 +100,22 @@ impl Workload {
             .set("reconnect.backoff.max.ms", "500")
             .set("retry.backoff.max.ms", "500")
             .world(world)
-            .build()
-            .expect("the settings hold")
     }
 
     /// All of it, from the first topic to the last look.
     pub(crate) async fn run(self: Rc<Self>) -> turmoil::Result {
-        self.create_topic().await;
-        self.phase.set(Phase::Trouble);
-        let mut tasks: Vec<JoinHandle<()>> = Vec::new();
-        for writer in 0..2 {
-            tasks.push(tokio::task::spawn_local(Rc::clone(&self).write(writer)));
+        for topic in TOPICS {
+            self.create_topic(topic).await;
         }
-        for reader in 0..2 {
-            tasks.push(tokio::task::spawn_local(Rc::clone(&self).read(reader)));
+        self.phase.set(Phase::Trouble);
+        let mut tasks: Vec<JoinHandle<()>> = vec![
+            tokio::task::spawn_local(Rc::clone(&self).write(0)),
+            tokio::task::spawn_local(Rc::clone(&self).write(1)),
+            tokio::task::spawn_local(Rc::clone(&self).move_values(0)),
+            tokio::task::spawn_local(Rc::clone(&self).operate()),
+        ];
+        for (reader, topic) in (0..).zip(TOPICS) {
+            tasks.push(tokio::task::spawn_local(Rc::clone(&self).read(reader, topic)));
         }
         for task in tasks {
             task.await?;
@@ -100,102 +125,39 @@ impl Workload {
         Ok(())
     }
 
-    async fn create_topic(&self) {
+    async fn create_topic(&self, topic: Topic) {
         let client = self.client("maker", 0);
-        let topic = NewTopic {
-            name: TOPIC.to_owned(),
-            partitions: Some(PARTITIONS),
+        let new = NewTopic {
+            name: topic.name.to_owned(),
+            partitions: Some(topic.partitions),
             replication_factor: Some(REPLICAS),
             ..NewTopic::default()
         };
         let begun = Instant::now();
-        while let Err(error) = client.admin().create_topic(&topic, false).await {
+        while let Err(error) = client.admin().create_topic(&new, false).await {
             assert!(begun.elapsed() < SETTLE_MAX, "no topic can be created: {error}");
             sleep(Duration::from_millis(200)).await;
         }
-        self.trace.tell("the topic is created");
-    }
-
-    /// Writes numbered values, a few at a time, with a producer that is replaced when it fails.
-    async fn write(self: Rc<Self>, writer: u64) {
-        let chance = Chance::of(self.seed, 2_000_000 + writer);
-        let client = self.client(&format!("writer-{writer}"), 10 + writer);
-        let (mut generation, mut number) = (0, 0);
-        let mut producer = client.producer().expect("the settings hold");
-        while self.phase.get() == Phase::Trouble {
-            let mut is_failed = false;
-            let mut under_way = Vec::new();
-            for _ in 0..chance.between(1, 5) {
-                number += 1;
-                let value = Value { writer: writer * 10_000 + generation, number };
-                let partition = chance.index(PARTITIONS as usize) as i32;
-                self.oracle.borrow_mut().on_sent(TOPIC, partition, value);
-                match send(&producer, partition, value).await {
-                    Ok(delivery) => under_way.push((value, delivery)),
-                    Err(error) => {
-                        self.oracle.borrow_mut().on_doubt(value, &error.to_string());
-                        is_failed = true;
-                    }
-                }
-            }
-            for (value, delivery) in under_way {
-                match delivery.await {
-                    Ok(sent) => self.oracle.borrow_mut().on_acknowledged(value, sent.offset),
-                    Err(error) => {
-                        self.oracle.borrow_mut().on_doubt(value, &error.to_string());
-                        is_failed = true;
-                    }
-                }
-            }
-            if is_failed {
-                // What the one before left under way may still arrive, after what this one sends.
-                generation += 1;
-                producer = client.producer().expect("the settings hold");
-            }
-            sleep(Duration::from_millis(chance.between(2, 120))).await;
-        }
-        producer.close().await;
-    }
-
-    /// Reads on and on, and now and then all over again.
-    async fn read(self: Rc<Self>, reader: u64) {
-        let chance = Chance::of(self.seed, 3_000_000 + reader);
-        let client = self.client(&format!("reader-{reader}"), 20 + reader);
-        while self.phase.get() == Phase::Trouble {
-            self.oracle.borrow_mut().counts.rereads += 1;
-            let mut consumer = client.consumer().expect("the settings hold");
-            let mut next = assign_all(&mut consumer);
-            for _ in 0..chance.between(10, 60) {
-                if self.phase.get() != Phase::Trouble {
-                    break;
-                }
-                self.poll(&mut consumer, &mut next).await;
-            }
-        }
-    }
-
-    /// Polls once; each partition goes on where it was.
-    async fn poll(&self, consumer: &mut Consumer, next: &mut [i64]) {
-        let Ok(records) = consumer.poll(Duration::from_millis(500)).await else {
-            return sleep(Duration::from_millis(100)).await;
-        };
-        for record in records {
-            let (partition, offset) = (record.partition.partition, record.offset.0);
-            let expected = &mut next[partition as usize];
-            assert_eq!(offset, *expected, "{}: the next record", record.partition);
-            *expected += 1;
-            let value = record.value.unwrap_or_default();
-            self.oracle.borrow_mut().on_read(TOPIC, partition, offset, &value);
-        }
+        self.trace.tell(&format!("{} is created", topic.name));
     }
 
     /// Everything comes back in time, and all that must be there is.
     async fn settle(&self) {
         let begun = Instant::now();
         let client = self.client("judge", 1);
+        let mut is_spread = false;
         loop {
-            let described = timeout(Duration::from_secs(5), self.describe(&client)).await;
-            let why = match described {
+            let in_order = timeout(Duration::from_secs(8), async {
+                if !is_spread {
+                    self.spread(&client.admin()).await?;
+                    is_spread = true;
+                }
+                for topic in TOPICS {
+                    self.describe(&client, topic).await?;
+                }
+                Ok::<_, String>(())
+            });
+            let why = match in_order.await {
                 Ok(Ok(())) => break,
                 Ok(Err(why)) => why,
                 Err(_) => "no answer in time".to_owned(),
@@ -205,72 +167,76 @@ impl Workload {
         }
         self.trace.tell(&format!("all is in order after {:?}", begun.elapsed()));
         self.write_afresh(&client).await;
-        self.read_all(&client).await;
+        for topic in TOPICS {
+            self.read_all(&client, topic).await;
+        }
+        self.oracle.borrow().check_transactions();
     }
 
-    async fn describe(&self, client: &Client) -> Result<(), String> {
-        let topic = TopicRef::Name(TOPIC.to_owned());
-        let described =
-            client.admin().describe_topic(&topic, 100).await.map_err(|error| error.to_string())?;
-        for partition in described.partitions {
-            if partition.leader.is_none() || partition.isr.len() != REPLICAS as usize {
-                return Err(format!("{partition:?}"));
+    async fn describe(&self, client: &Client, topic: Topic) -> Result<(), String> {
+        let name = TopicRef::Name(topic.name.to_owned());
+        let described = client.admin().describe_topic(&name, 100).await;
+        for partition in described.map_err(|error| error.to_string())?.partitions {
+            let has_all = partition.isr.len() == REPLICAS as usize
+                && partition.replicas.len() == REPLICAS as usize;
+            if partition.leader.is_none() || !has_all {
+                return Err(format!("{}: {partition:?}", topic.name));
             }
         }
         Ok(())
     }
 
+    /// Every partition takes a record, and the transactional id a transaction.
     async fn write_afresh(&self, client: &Client) {
-        let producer = client.producer().expect("the settings hold");
-        for partition in 0..PARTITIONS {
+        let producer = producer_of(client);
+        for partition in 0..LINES.partitions {
             let value = Value { writer: 99_999, number: partition as u64 };
-            self.oracle.borrow_mut().on_sent(TOPIC, partition, value);
-            let delivery = send(&producer, partition, value).await.expect("it is taken");
+            self.oracle.borrow_mut().on_sent(LINES.name, partition, value);
+            let delivery = send(&producer, LINES, partition, value).await.expect("it is taken");
             let sent = delivery.await.expect("it is acknowledged");
             self.oracle.borrow_mut().on_acknowledged(value, sent.offset);
         }
         producer.close().await;
+        let producer = producer_of(&self.transactional_client(0));
+        producer.init_transactions().await.expect("the id is to be had");
+        producer.begin_transaction().expect("none is open");
+        let mut values = Vec::new();
+        for partition in 0..MOVES.partitions {
+            let value = Value { writer: 99_998, number: partition as u64 };
+            self.oracle.borrow_mut().on_sent(MOVES.name, partition, value);
+            let delivery = send(&producer, MOVES, partition, value).await.expect("it is taken");
+            delivery.await.expect("it is acknowledged");
+            values.push(value);
+        }
+        producer.commit_transaction().await.expect("it is committed");
+        self.oracle.borrow_mut().on_transaction(values, Fate::Committed);
+        producer.close().await;
     }
 
-    async fn read_all(&self, client: &Client) {
-        let mut ends = Vec::new();
-        for partition in 0..PARTITIONS {
-            let at = TopicPartition::new(TOPIC, partition);
-            let wanted = [(at.clone(), OffsetSpec::Latest)].into();
-            let mut listed = client.admin().list_offsets(&wanted).await.expect("it is told");
-            let listed = listed.remove(&at).expect("it was asked").expect("the end is known");
-            ends.push(listed.offset.expect("there is an end").0);
-        }
-        let mut consumer = client.consumer().expect("the settings hold");
-        let mut next = assign_all(&mut consumer);
+    /// Reads all that is committed; no transaction may be in the way.
+    async fn read_all(&self, client: &Client, topic: Topic) {
         let begun = Instant::now();
-        while next != ends {
-            assert!(begun.elapsed() < SETTLE_MAX, "read up to {next:?} of {ends:?}");
-            self.poll(&mut consumer, &mut next).await;
+        let mut consumer = client.consumer().expect("the settings hold");
+        let mut next = topic.assign_all(&mut consumer);
+        let wanted = topic.all().map(|at| (at, OffsetSpec::Latest)).collect();
+        let listed = client.admin().list_offsets(&wanted).await.expect("it is told");
+        let end = |listed: kalda_client::Result<ListedOffset>| {
+            listed.expect("the end is known").offset.expect("there is an end").0
+        };
+        let ends: Vec<i64> = listed.into_values().map(end).collect();
+        loop {
+            let is_whole = topic
+                .all()
+                .zip(&ends)
+                .all(|(at, end)| consumer.position(&at).is_some_and(|position| position.0 >= *end));
+            if is_whole {
+                break;
+            }
+            assert!(begun.elapsed() < SETTLE_MAX, "{}: {next:?} of {ends:?}", topic.name);
+            self.poll(topic, &mut consumer, &mut next).await;
         }
         for (partition, end) in (0..).zip(ends) {
-            // Reading is dense, or `poll` had complained.
-            let seen: Vec<i64> = (0..end).collect();
-            self.oracle.borrow().on_whole_read(TOPIC, partition, &seen, end);
+            self.oracle.borrow().on_whole_read(topic.name, partition, end);
         }
     }
-}
-
-async fn send(
-    producer: &Producer,
-    partition: i32,
-    value: Value,
-) -> kalda_client::Result<kalda_client::Delivery> {
-    let record = Record { partition: Some(partition), ..Record::to(TOPIC) };
-    producer.send(record.value(value.text())).await
-}
-
-/// Reads all from the begin; where each partition goes on.
-fn assign_all(consumer: &mut Consumer) -> Vec<i64> {
-    let all: Vec<_> = (0..PARTITIONS).map(|index| TopicPartition::new(TOPIC, index)).collect();
-    consumer.assign(all.clone());
-    for at in &all {
-        consumer.seek(at, Seek::Offset(0)).expect("it is assigned");
-    }
-    vec![0; all.len()]
 }

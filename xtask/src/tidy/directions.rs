@@ -28,10 +28,7 @@ const SIDEWAYS: &[(&str, &str)] = &[
 /// Crates beside the floors, with all they may use of the workspace.
 const BESIDE: &[(&str, &[&str])] = &[
     ("kalda-net", &[]),
-    (
-        "kalda-client",
-        &["kalda-model", "kalda-env", "kalda-net", "kalda-records", "kalda-protocol"],
-    ),
+    ("kalda-client", &["kalda-model", "kalda-env", "kalda-net", "kalda-records", "kalda-protocol"]),
     ("kalda-console", &["kalda-model", "kalda-client"]),
 ];
 
