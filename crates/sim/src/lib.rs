@@ -88,11 +88,14 @@ pub fn run(options: Options) -> Outcome {
     let workload = Workload::new(seed, &cuts, &trace);
     sim.client(workload::HOST, Rc::clone(&workload).run());
 
-    step_until(&mut sim, &trace, BEGIN_MAX_MS, || workload.phase.get() != Phase::Begin);
+    while workload.phase.get() == Phase::Begin {
+        assert!(now_ms(&sim) < BEGIN_MAX_MS, "no topic is there after {BEGIN_MAX_MS} ms");
+        step(&mut sim, &machines, &trace);
+    }
     let mut trouble = Trouble::new(seed, &cuts, &trace, now_ms(&sim));
     let end_ms = now_ms(&sim) + seconds * 1000;
     while now_ms(&sim) < end_ms {
-        step(&mut sim, &trace);
+        step(&mut sim, &machines, &trace);
         let now = now_ms(&sim);
         trouble.go_on(&mut sim, &machines, now);
     }
@@ -102,7 +105,7 @@ pub fn run(options: Options) -> Outcome {
     let most_ms = now_ms(&sim) + END_MAX_MS;
     while workload.phase.get() != Phase::Over {
         assert!(now_ms(&sim) < most_ms, "the cluster is not looked at in {END_MAX_MS} ms");
-        step(&mut sim, &trace);
+        step(&mut sim, &machines, &trace);
         // Some may have been about to stop when the trouble ended.
         trouble.start_ended(&mut sim, &machines);
     }
@@ -117,20 +120,14 @@ fn now_ms(sim: &Sim<'_>) -> u64 {
     sim.elapsed().as_millis() as u64
 }
 
-fn step(sim: &mut Sim<'_>, trace: &trace::Trace) {
+fn step(sim: &mut Sim<'_>, machines: &[Machine], trace: &trace::Trace) {
     trace.at(now_ms(sim));
     panics::on_tick();
     if let Err(error) = sim.step() {
         panic!("{error}");
     }
     panics::assert_none();
-}
-
-fn step_until(sim: &mut Sim<'_>, trace: &trace::Trace, most_ms: u64, is_there: impl Fn() -> bool) {
-    while !is_there() {
-        assert!(now_ms(sim) < most_ms, "it takes longer than {most_ms} ms");
-        step(sim, trace);
-    }
+    machines.iter().for_each(|machine| machine.bury(sim));
 }
 
 /// The committed records of a partition are the same bytes on every disk.

@@ -44,7 +44,7 @@ const SETTINGS: [(&str, &str); 16] = [
     ("metadata.log.max.record.bytes.between.snapshots", "20000"),
 ];
 
-/// Why a process is not there.
+/// Whether a process is to be there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Process {
     /// It runs, or tries to start.
@@ -148,6 +148,15 @@ impl Machine {
         self.end_life();
         self.shared.wish.set(Process::Up);
         sim.bounce(&*self.name);
+    }
+
+    /// A process that ended by itself leaves nothing behind: its tasks go with it.
+    pub(crate) fn bury(&self, sim: &mut Sim<'_>) {
+        let Some(line) = self.ended().filter(|_| self.shared.wish.get() == Process::Up) else {
+            return;
+        };
+        self.kill(sim);
+        *self.shared.ended.borrow_mut() = Some(line);
     }
 
     /// Sets the wall clock.

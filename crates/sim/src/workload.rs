@@ -117,10 +117,15 @@ impl Workload {
         for (reader, topic) in (0..).zip(TOPICS) {
             tasks.push(tokio::task::spawn_local(Rc::clone(&self).read(reader, topic)));
         }
+        while self.phase.get() == Phase::Trouble {
+            sleep(Duration::from_millis(50)).await;
+        }
+        let client = self.client("judge", 1);
+        self.settle(&client).await;
         for task in tasks {
             task.await?;
         }
-        self.settle().await;
+        self.judge(&client).await;
         self.phase.set(Phase::Over);
         Ok(())
     }
@@ -141,10 +146,9 @@ impl Workload {
         self.trace.tell(&format!("{} is created", topic.name));
     }
 
-    /// Everything comes back in time, and all that must be there is.
-    async fn settle(&self) {
+    /// Everything comes back in time.
+    async fn settle(&self, client: &Client) {
         let begun = Instant::now();
-        let client = self.client("judge", 1);
         let mut is_spread = false;
         loop {
             let in_order = timeout(Duration::from_secs(8), async {
@@ -153,7 +157,7 @@ impl Workload {
                     is_spread = true;
                 }
                 for topic in TOPICS {
-                    self.describe(&client, topic).await?;
+                    self.describe(client, topic).await?;
                 }
                 Ok::<_, String>(())
             });
@@ -166,9 +170,13 @@ impl Workload {
             sleep(Duration::from_millis(250)).await;
         }
         self.trace.tell(&format!("all is in order after {:?}", begun.elapsed()));
-        self.write_afresh(&client).await;
+    }
+
+    /// All that must be there is.
+    async fn judge(&self, client: &Client) {
+        self.write_afresh(client).await;
         for topic in TOPICS {
-            self.read_all(&client, topic).await;
+            self.read_all(client, topic).await;
         }
         self.oracle.borrow().check_transactions();
     }
