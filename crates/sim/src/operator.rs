@@ -14,7 +14,8 @@ impl Workload {
     /// Elects and reassigns, now and then; whether it works out is the cluster's business.
     pub(crate) async fn operate(self: Rc<Self>) {
         let chance = Chance::of(self.seed, 6_000_000);
-        let admin = self.client("operator", 5).admin();
+        let builder = self.builder("operator", 5).set("default.api.timeout.ms", "3000");
+        let admin = builder.build().expect("the settings hold").admin();
         loop {
             sleep(Duration::from_millis(chance.between(1000, 6000))).await;
             if self.phase.get() != Phase::Trouble {

@@ -81,7 +81,7 @@ impl Workload {
         builder.set("transaction.timeout.ms", "8000").build().expect("the settings hold")
     }
 
-    fn builder(&self, name: &str, number: u64) -> ClientBuilder {
+    pub(crate) fn builder(&self, name: &str, number: u64) -> ClientBuilder {
         let world = World {
             clock: Arc::new(SimClock::default()),
             rng: Chance::of(self.seed, 1_000_000 + number),
@@ -112,14 +112,16 @@ impl Workload {
             tokio::task::spawn_local(Rc::clone(&self).write(0)),
             tokio::task::spawn_local(Rc::clone(&self).write(1)),
             tokio::task::spawn_local(Rc::clone(&self).move_values(0)),
-            tokio::task::spawn_local(Rc::clone(&self).operate()),
         ];
+        let operator = tokio::task::spawn_local(Rc::clone(&self).operate());
         for (reader, topic) in (0..).zip(TOPICS) {
             tasks.push(tokio::task::spawn_local(Rc::clone(&self).read(reader, topic)));
         }
         while self.phase.get() == Phase::Trouble {
             sleep(Duration::from_millis(50)).await;
         }
+        // What it has asked for last is done before it is put in order.
+        operator.await?;
         let client = self.client("judge", 1);
         self.settle(&client).await;
         for task in tasks {
@@ -149,13 +151,9 @@ impl Workload {
     /// Everything comes back in time.
     async fn settle(&self, client: &Client) {
         let begun = Instant::now();
-        let mut is_spread = false;
         loop {
             let in_order = timeout(Duration::from_secs(8), async {
-                if !is_spread {
-                    self.spread(&client.admin()).await?;
-                    is_spread = true;
-                }
+                self.spread(&client.admin()).await?;
                 for topic in TOPICS {
                     self.describe(client, topic).await?;
                 }
