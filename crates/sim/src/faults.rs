@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use turmoil::Sim;
 
-use crate::HOSTS;
 use crate::chance::Chance;
 use crate::disk::Faults;
 use crate::machine::Machine;
 use crate::network::Cuts;
 use crate::oracle::Counts;
 use crate::trace::Trace;
+use crate::{HOSTS, Options};
 
 /// After so long without trouble all replicas are in sync.
 const LONG_ENOUGH_MS: u64 = 3_000;
@@ -27,12 +27,15 @@ pub(crate) struct Trouble {
     next_ms: u64,
     /// Since when all have served, and heard each other.
     calm_since_ms: u64,
+    flips_bits: bool,
+    /// Whose disk flips bits.
+    flipped: Option<usize>,
     pub(crate) counts: Counts,
 }
 
 impl Trouble {
-    pub(crate) fn new(seed: u64, cuts: &Cuts, trace: &Trace, now_ms: u64) -> Self {
-        let chance = Chance::of(seed, 4_000_000);
+    pub(crate) fn new(options: Options, cuts: &Cuts, trace: &Trace, now_ms: u64) -> Self {
+        let chance = Chance::of(options.seed, 4_000_000);
         Self {
             chance,
             cuts: Arc::clone(cuts),
@@ -40,6 +43,8 @@ impl Trouble {
             starts: Vec::new(),
             next_ms: now_ms + 1000,
             calm_since_ms: now_ms,
+            flips_bits: options.flips_bits,
+            flipped: None,
             counts: Counts::default(),
         }
     }
@@ -49,7 +54,7 @@ impl Trouble {
         let due: Vec<_> = self.starts.extract_if(.., |(at, _)| *at <= now_ms).collect();
         for (_, index) in due {
             if !machines[index].is_up() {
-                self.start(sim, &machines[index]);
+                self.start(sim, machines, index);
             }
         }
         for (index, machine) in machines.iter().enumerate() {
@@ -138,7 +143,8 @@ impl Trouble {
         self.link(sim);
     }
 
-    fn start(&mut self, sim: &mut Sim<'_>, machine: &Machine) {
+    fn start(&mut self, sim: &mut Sim<'_>, machines: &[Machine], index: usize) {
+        let machine = &machines[index];
         if let Some(line) = machine.ended() {
             self.trace.note("ended", line.as_bytes());
         }
@@ -148,6 +154,16 @@ impl Trouble {
             is_full: false,
             ..machine.platter.faults()
         });
+        if self.flips_bits && self.chance.percent(20) && self.flipped.is_none_or(|one| one == index)
+        {
+            // One disk of the three, at rest; what is there was written long ago.
+            let is_record = |name: &str| name.ends_with(".log") && !name.contains("__");
+            if let Some(place) = machine.platter.flip_a_bit(&self.chance, is_record) {
+                self.flipped = Some(index);
+                self.counts.flipped_bits += 1;
+                self.trace.tell(&format!("{}: a bit of {place} is flipped", machine.name));
+            }
+        }
         machine.start(sim);
     }
 
@@ -214,8 +230,10 @@ impl Trouble {
 
     /// Starts all that do not run.
     pub(crate) fn start_ended(&mut self, sim: &mut Sim<'_>, machines: &[Machine]) {
-        for machine in machines.iter().filter(|machine| !machine.is_up()) {
-            self.start(sim, machine);
+        for index in 0..machines.len() {
+            if !machines[index].is_up() {
+                self.start(sim, machines, index);
+            }
         }
     }
 }
