@@ -4,14 +4,14 @@
 //! (another shard's append, a flusher) wakes it through its own loop.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use kalda_net::{Idle, Listener};
 use tokio::sync::{Notify, mpsc};
 
 use crate::broker::Broker;
@@ -27,7 +27,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// A client that was let in.
 pub(crate) struct Accepted {
-    stream: StdStream,
+    stream: Idle,
     remote: SocketAddr,
     listener: usize,
     place: ConnectionPlace,
@@ -61,8 +61,9 @@ impl Shard {
         let mut number = 0_u64;
         loop {
             let accepted = tokio::select! {
-                accepted = self.receiver.recv() => accepted,
+                biased;
                 () = broker.stopping() => None,
+                accepted = self.receiver.recv() => accepted,
             };
             let Some(accepted) = accepted else { break };
             number += 1;
@@ -77,9 +78,10 @@ impl Shard {
 
     fn spawn(&self, broker: &Arc<Broker>, room: &Rc<Room>, number: u64, accepted: Accepted) {
         let Accepted { stream, remote, listener, place } = accepted;
-        let opened = stream.local_addr().and_then(|local| {
-            stream.set_nodelay(true)?;
-            Ok((TcpStream::from_std(stream)?, local))
+        let opened = stream.watch().and_then(|stream| {
+            stream.set_nodelay()?;
+            let local = stream.local_addr()?;
+            Ok((stream, local))
         });
         let (stream, local) = match opened {
             Ok(opened) => opened,
@@ -113,7 +115,7 @@ fn report(remote: SocketAddr, ended: &Result<(), Ended>) {
 
 /// The connections of one shard.
 struct Room {
-    peers: RefCell<HashMap<u64, Arc<Peer>>>,
+    peers: RefCell<BTreeMap<u64, Arc<Peer>>>,
     /// How many they are, for those who choose a shard.
     connections: Arc<AtomicUsize>,
     left: Notify,
@@ -181,18 +183,15 @@ async fn sweep(broker: Arc<Broker>, room: Rc<Room>) {
 pub(crate) async fn accept(
     broker: Arc<Broker>,
     listener: usize,
-    socket: StdListener,
+    mut socket: Box<dyn Listener>,
     limits: Arc<ConnectionLimits>,
     shards: Vec<ShardHandle>,
 ) {
-    let socket = match TcpListener::from_std(socket) {
-        Ok(socket) => socket,
-        Err(error) => return broker.stop.ask(Some(format!("a listener failed: {error}"))),
-    };
     loop {
         let accepted = tokio::select! {
-            accepted = socket.accept() => accepted,
+            biased;
             () = broker.stopping() => return,
+            accepted = socket.accept() => accepted,
         };
         let (stream, remote) = match accepted {
             Ok(accepted) => accepted,
@@ -210,7 +209,7 @@ pub(crate) async fn accept(
             continue;
         };
         let emptiest = shards.iter().min_by_key(|shard| shard.connections.load(Ordering::Relaxed));
-        if let (Some(shard), Ok(stream)) = (emptiest, stream.into_std()) {
+        if let (Some(shard), Ok(stream)) = (emptiest, stream.into_idle()) {
             // A shard that is gone means that the broker stops.
             let _stopping = shard.sender.send(Accepted { stream, remote, listener, place });
         }

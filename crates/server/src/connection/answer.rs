@@ -8,9 +8,9 @@ use std::task::{Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use kalda_env::DiskFile;
+use kalda_net::Stream;
 use rustix::net::SendFlags;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 
 /// Most bytes that one `sendfile` moves, so that one reader cannot hold the thread.
 const SENDFILE_LEN_MAX: u64 = 512 * 1024;
@@ -84,11 +84,14 @@ impl Outbox {
     }
 
     /// Sends bytes that are only lent; what the socket does not take at once is kept.
-    pub(crate) fn send(&mut self, stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn send(&mut self, stream: &Stream, mut bytes: &[u8]) -> io::Result<()> {
         if self.is_empty() {
-            let sent = stream.try_io(Interest::WRITABLE, || {
-                Ok(rustix::net::send(stream, bytes, SendFlags::NOSIGNAL)?)
-            });
+            let sent = match stream.tcp() {
+                Some(socket) => socket.try_io(Interest::WRITABLE, || {
+                    Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?)
+                }),
+                None => stream.try_write(bytes),
+            };
             match sent {
                 Ok(sent) => bytes = &bytes[sent..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -106,7 +109,7 @@ impl Outbox {
     }
 
     /// Writes a part of it, waiting for the client to take it.
-    pub(crate) async fn write_some(&mut self, stream: &TcpStream) -> io::Result<()> {
+    pub(crate) async fn write_some(&mut self, stream: &Stream) -> io::Result<()> {
         if let Some((file, position, len)) = self.cold_front() {
             // Boxed, as what is rare: an idle connection keeps no room for it.
             Box::pin(warm(file, position, len)).await?;
@@ -132,7 +135,7 @@ impl Outbox {
         is_cold.then(|| (Arc::clone(file), position, len))
     }
 
-    fn try_write_some(&mut self, stream: &TcpStream) -> io::Result<()> {
+    fn try_write_some(&mut self, stream: &Stream) -> io::Result<()> {
         match self.pieces.front_mut() {
             None => Ok(()),
             Some(Piece::Bytes(_)) => self.write_bytes(stream),
@@ -148,7 +151,7 @@ impl Outbox {
         }
     }
 
-    fn write_bytes(&mut self, stream: &TcpStream) -> io::Result<()> {
+    fn write_bytes(&mut self, stream: &Stream) -> io::Result<()> {
         let slices: Vec<IoSlice<'_>> = self
             .pieces
             .iter()
@@ -158,12 +161,14 @@ impl Outbox {
             })
             .take(SLICES_MAX)
             .collect();
-        let mut written = match (&slices[..], self.pieces.get(1)) {
+        let mut written = match (&slices[..], self.pieces.get(1), stream.tcp()) {
             // The head of an answer waits in the socket for the records that follow it.
-            ([head], Some(Piece::File { .. })) => stream.try_io(Interest::WRITABLE, || {
-                let flags = SendFlags::NOSIGNAL | SendFlags::MORE;
-                Ok(rustix::net::send(stream, head, flags)?)
-            })?,
+            ([head], Some(Piece::File { .. }), Some(socket)) => {
+                socket.try_io(Interest::WRITABLE, || {
+                    let flags = SendFlags::NOSIGNAL | SendFlags::MORE;
+                    Ok(rustix::net::send(socket, head, flags)?)
+                })?
+            }
             _ => stream.try_write_vectored(&slices)?,
         };
         while let Some(Piece::Bytes(bytes)) = self.pieces.front_mut() {
@@ -190,15 +195,15 @@ async fn warm(file: Arc<dyn DiskFile>, position: u64, len: u64) -> io::Result<()
     warm.await.map_err(io::Error::other)?
 }
 
-fn send_file(stream: &TcpStream, file: &dyn DiskFile, position: u64, len: u64) -> io::Result<u64> {
+fn send_file(stream: &Stream, file: &dyn DiskFile, position: u64, len: u64) -> io::Result<u64> {
     let len = len.min(SENDFILE_LEN_MAX);
-    let sent = match file.as_fd() {
-        Some(descriptor) => stream.try_io(Interest::WRITABLE, || {
+    let sent = match (file.as_fd(), stream.tcp()) {
+        (Some(descriptor), Some(socket)) => socket.try_io(Interest::WRITABLE, || {
             let mut position = position;
             let len = usize::try_from(len).unwrap_or(usize::MAX);
-            Ok(rustix::fs::sendfile(stream, descriptor, Some(&mut position), len)?)
+            Ok(rustix::fs::sendfile(socket, descriptor, Some(&mut position), len)?)
         })?,
-        None => {
+        _ => {
             let mut copy = vec![0; COPY_LEN.min(usize::try_from(len).unwrap_or(COPY_LEN))];
             let read = file.read_at(&mut copy, position)?;
             if read == 0 { 0 } else { stream.try_write(&copy[..read])? }

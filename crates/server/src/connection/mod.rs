@@ -17,8 +17,8 @@ use std::task::{Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use kalda_model::{BrokerEpoch, BrokerId};
+use kalda_net::Stream;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 
 pub(crate) use answer::{Answer, Piece};
 pub(crate) use frames::{Frame, FrameError};
@@ -126,7 +126,7 @@ impl Peer {
 
 pub(crate) struct Connection {
     broker: Arc<Broker>,
-    stream: TcpStream,
+    stream: Stream,
     peer: Arc<Peer>,
     frames: Frames,
     outbox: Outbox,
@@ -152,7 +152,7 @@ enum Event {
 }
 
 impl Connection {
-    pub(crate) fn new(broker: Arc<Broker>, stream: TcpStream, peer: Arc<Peer>) -> Self {
+    pub(crate) fn new(broker: Arc<Broker>, stream: Stream, peer: Arc<Peer>) -> Self {
         let frames = Frames::new(Arc::clone(&broker.request_memory), broker.limits.frame_len_max);
         Self { broker, stream, peer, frames, outbox: Outbox::default(), pending: VecDeque::new() }
     }
@@ -332,7 +332,7 @@ impl InPlaceService for ServingInPlace<'_> {
         Ok(true)
     }
 
-    fn send(&mut self, answers: &[u8], stream: &TcpStream) -> Result<(), Ended> {
+    fn send(&mut self, answers: &[u8], stream: &Stream) -> Result<(), Ended> {
         Ok(self.outbox.send(stream, answers)?)
     }
 }
