@@ -9,7 +9,7 @@ use super::voters::{ReplicaKey, Voter, VoterSet};
 use crate::snapshot::SnapshotId;
 
 /// What a replica is, for whoever looks at it from outside.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum RoleName {
     /// It knows no leader.
     Unattached,
@@ -25,7 +25,7 @@ pub enum RoleName {
     Resigned,
 }
 
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Role {
     Unattached { deadline: i64 },
     Prospective(Election),
@@ -49,7 +49,7 @@ impl Role {
 }
 
 /// A count of votes, or of promises of votes.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Election {
     pub(super) deadline: i64,
     pub(super) granted: BTreeSet<BrokerId>,
@@ -69,7 +69,7 @@ impl Election {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Following {
     pub(super) leader: BrokerId,
     /// The leader counts as dead then.
@@ -84,7 +84,7 @@ pub(super) struct Following {
     pub(super) snapshot: Option<(SnapshotId, Option<u64>)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Leading {
     pub(super) epoch_start: Offset,
     pub(super) since: i64,
@@ -102,7 +102,7 @@ pub(super) struct Leading {
     pub(super) resign_requested: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Progress {
     /// None while all it does is fetching a snapshot.
     pub(super) end: Option<Offset>,
@@ -112,7 +112,7 @@ pub(super) struct Progress {
     pub(super) leader_end: Offset,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Parked {
     pub(super) request: RequestId,
     pub(super) from: Offset,
@@ -120,14 +120,14 @@ pub(super) struct Parked {
     pub(super) deadline: i64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct PendingAdd {
     pub(super) request: RequestId,
     pub(super) voter: Voter,
     pub(super) deadline: i64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct PendingChange {
     /// Who waits for it; a voter that told of itself does not.
     pub(super) request: Option<RequestId>,
