@@ -330,6 +330,23 @@ fn redpanda_30817_a_follower_that_only_cuts_its_log_hears_its_leader_too() {
     assert!(one.quorum.log().end_offset() < Offset(9));
 }
 
+/// It may be a voter in the log of the candidate, who needs it.
+#[test]
+fn an_observer_that_hears_its_leader_no_more_lets_others_stand() {
+    let mut one = One::new(9, voters(3));
+    one.request(begin(1, 9, 1));
+    fetched(&mut one, 1, 1, FetchResponse::default());
+    let is_granted = |one: &mut One| {
+        let effects = one.request(vote(2, 9, 1, end(0, 0), true));
+        one.answers(&effects)[0].body == ResponseBody::Vote { granted: true }
+    };
+    assert!(!is_granted(&mut one), "it hears its leader");
+    one.tick_at(one.now + 1999);
+    assert!(!is_granted(&mut one), "its leader may still be there");
+    one.tick_at(one.now + 1);
+    assert!(is_granted(&mut one), "nobody can be elected without it");
+}
+
 #[test]
 fn hashicorp_661_epoch_and_vote_are_one_write_before_anyone_hears_of_it() {
     let mut one = One::new(1, voters(3));

@@ -71,6 +71,13 @@ fn one_seed_twice_is_one_trace() {
     assert_ne!(run(1, false).trace, run(2, false).trace);
 }
 
+/// An observer that had lost its leader refused every pre-vote, and a candidate in whose log it was
+/// a voter already needed its promise.
+#[test]
+fn seed_1966_an_observer_does_not_stand_in_the_way_for_ever() {
+    run(1966, false);
+}
+
 /// Pre-vote (KIP-996): whoever hears nobody cannot win, and so does not count up its epoch.
 #[test]
 fn a_node_that_is_cut_off_does_not_count_up_its_epoch() {
