@@ -139,7 +139,8 @@ impl QuorumLoop {
     fn wake_at(&self) -> i64 {
         let active = self.active.as_ref().map_or(i64::MAX, |active| {
             let expiry = active.sessions.next_expiry_ms().unwrap_or(i64::MAX);
-            expiry.min(active.balance_at).min(active.unclean_at).min(active.noop_at)
+            let late = active.sessions.next_late_ms().unwrap_or(i64::MAX);
+            expiry.min(late).min(active.balance_at).min(active.unclean_at).min(active.noop_at)
         });
         self.quorum.wake_at().min(active).min(self.now_ms() + 3_600_000)
     }
