@@ -101,6 +101,13 @@ impl LogView {
         OffsetAndEpoch { epoch: self.last_epoch(), offset: self.end }
     }
 
+    /// The end of what survives a power cut, with the epoch of the record before it.
+    pub(super) fn flushed_end(&self) -> OffsetAndEpoch {
+        let index = self.epochs.partition_point(|(_, start)| *start < self.flushed);
+        let epoch = index.checked_sub(1).map_or(self.start.epoch, |last| self.epochs[last].0);
+        OffsetAndEpoch { epoch, offset: self.flushed }
+    }
+
     /// Everything below it survives a power cut.
     #[must_use]
     pub fn flushed_offset(&self) -> Offset {

@@ -77,6 +77,8 @@ pub(super) struct Following {
     /// The leader answered in this epoch and did not say goodbye: others who think it dead are
     /// wrong.
     pub(super) has_fetched: bool,
+    /// The end of the log that the leader was told of last; what it answers is about that.
+    pub(super) told: Option<Offset>,
     /// The leader is not told before how this voter differs from what the log says of it.
     pub(super) announce_at: i64,
     /// The snapshot that is being fetched, and how much of it is here; None at the end of it, when

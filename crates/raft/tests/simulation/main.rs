@@ -119,6 +119,29 @@ fn a_leader_that_is_cut_off_steps_down() {
     }
 }
 
+/// A flush that takes its time is no silence: nobody takes anybody for dead, and what was written is
+/// committed by and by.
+#[test]
+fn a_leader_is_kept_while_the_disks_are_slow() {
+    for seed in 0..20 {
+        let _replay = Replay(seed);
+        let mut world = World::calm(seed, 3);
+        world.settle();
+        let leader = world.leader().unwrap();
+        let epoch = world.epoch_of(leader);
+        world.network.flush_ms_max = 15_000;
+        for _ in 0..60 {
+            world.write(leader).unwrap();
+            world.run_for(1000);
+        }
+        assert_eq!(world.leader(), Some(leader), "seed {seed}");
+        assert_eq!(world.epoch_of(leader), epoch, "seed {seed}");
+        world.network.flush_ms_max = 10;
+        world.settle();
+        assert_eq!(world.epoch_of(leader), epoch, "seed {seed}");
+    }
+}
+
 /// Hand-over: the successor does not wait for a timeout.
 #[test]
 fn a_leader_that_resigns_is_followed_at_once() {
