@@ -27,7 +27,8 @@ impl QuorumLoop {
     /// From here on this node decides.
     pub(super) fn activate(&mut self, epoch: LeaderEpoch) {
         let session_ms = self.broker.config.number("broker.session.timeout.ms");
-        let mut sessions = BrokerSessions::new(session_ms);
+        let interval_ms = self.broker.config.number("broker.heartbeat.interval.ms");
+        let mut sessions = BrokerSessions::new(session_ms).with_heartbeats_every(interval_ms);
         sessions.on_became_active(self.loader.image(), self.now_ms());
         let mut active = Active::new(epoch, self.loader.clone(), sessions);
         active.balance_at = self.next_balance();
@@ -149,9 +150,17 @@ impl QuorumLoop {
         let due = |at: Option<i64>| at.is_some_and(|at| at <= now_ms);
         let active = self.active.as_ref();
         let expiry = active.and_then(|active| active.sessions.next_expiry_ms());
+        let late = active.and_then(|active| active.sessions.next_late_ms());
         let balance = active.map(|active| active.balance_at);
         let unclean = active.map(|active| active.unclean_at);
         let noop = active.map(|active| active.noop_at);
+        if due(late)
+            && let Some(active) = &mut self.active
+        {
+            for id in active.sessions.take_late(now_ms) {
+                probe(&self.broker, active.image(), id);
+            }
+        }
         if due(expiry) {
             self.decide_alone(|controller, sessions, now_ms| {
                 controller.fence_silent_brokers(sessions, now_ms)

@@ -10,6 +10,7 @@ mod driver;
 mod duties;
 pub(crate) mod handle;
 mod shared_log;
+mod snapshots;
 pub(crate) mod wire;
 
 pub(crate) use driver::{QuorumLoop, QuorumParts};
