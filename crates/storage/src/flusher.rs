@@ -124,10 +124,12 @@ const TOGETHER_LEN_MAX: usize = 512;
 
 type Log = Arc<dyn Flushable>;
 
+type OnError = Box<dyn FnOnce(&StorageError) + Send>;
+
 /// What the thread knows from pass to pass.
 struct GroupCommit {
     shared: Arc<Shared>,
-    on_error: Option<Box<dyn FnOnce(&StorageError) + Send>>,
+    on_error: Option<OnError>,
     failed: Option<StorageError>,
 }
 
