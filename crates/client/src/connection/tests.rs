@@ -6,7 +6,7 @@ use kalda_protocol::messages::api_versions::ApiVersion;
 use kalda_protocol::messages::metadata::{
     MetadataRequest, MetadataResponse, MetadataResponseBroker,
 };
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
 use crate::World;
