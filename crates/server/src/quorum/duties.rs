@@ -62,12 +62,7 @@ impl QuorumLoop {
             return;
         };
         let decided = (command.decide)(Some(&mut Deciding {
-            controller: Controller {
-                image: active.loader.image(),
-                rng: &*self.broker.rng,
-                node: self.broker.node,
-                static_config: &self.broker.config.values,
-            },
+            controller: self.broker.controller_on(active.loader.image()),
             sessions: &mut active.sessions,
             cluster_id: &self.broker.cluster_id,
             kraft_version: self.quorum.log().kraft_version(),
@@ -96,12 +91,7 @@ impl QuorumLoop {
     ) -> usize {
         let now_ms = self.now_ms();
         let Some(active) = &mut self.active else { return 0 };
-        let controller = Controller {
-            image: active.loader.image(),
-            rng: &*self.broker.rng,
-            node: self.broker.node,
-            static_config: &self.broker.config.values,
-        };
+        let controller = self.broker.controller_on(active.loader.image());
         let records = decide(&controller, &mut active.sessions, now_ms).records;
         let count = records.len();
         if count > 0 {

@@ -14,5 +14,5 @@ mod snapshots;
 pub(crate) mod wire;
 
 pub(crate) use driver::{QuorumLoop, QuorumParts};
-pub(crate) use handle::{Asked, ControllerHandle, Description, QuorumHandle, Unavailable};
+pub(crate) use handle::{Asked, ControllerHandle, Decided, Description, QuorumHandle, Unavailable};
 pub(crate) use shared_log::SharedMetadataLog;
