@@ -4,7 +4,6 @@
 //! not only the first.
 
 use std::fmt;
-use std::net::SocketAddr;
 
 use crate::config::ConfigError;
 
@@ -41,11 +40,6 @@ impl HostPort {
             return None;
         }
         Some(Self { host: host.to_owned(), port: port.parse().ok()? })
-    }
-
-    /// Every address that the name stands for.
-    pub(crate) async fn resolve(&self) -> std::io::Result<Vec<SocketAddr>> {
-        Ok(tokio::net::lookup_host((self.host.as_str(), self.port)).await?.collect())
     }
 }
 

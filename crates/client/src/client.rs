@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use crate::cluster::Cluster;
 use crate::config::{ClientConfig, ConsumerConfig, GroupConfig, ProducerConfig, Properties};
-use crate::{Admin, Consumer, GroupConsumer, Partitioner, Producer, Result};
+use crate::{Admin, Consumer, GroupConsumer, Partitioner, Producer, Result, World};
 
 /// Settings on their way to a [`Client`].
 #[derive(Clone, Debug, Default)]
 pub struct ClientBuilder {
     properties: Properties,
+    world: World,
 }
 
 impl ClientBuilder {
@@ -33,13 +34,23 @@ impl ClientBuilder {
         self
     }
 
+    /// Lives in this world instead of the real one.
+    #[must_use]
+    pub fn world(mut self, world: World) -> Self {
+        self.world = world;
+        self
+    }
+
     /// Makes the client. It connects when it is first used.
     ///
     /// # Errors
     /// A setting has a value that it cannot take.
     pub fn build(self) -> Result<Client> {
         let (config, _) = ClientConfig::from_properties(&self.properties)?;
-        Ok(Client { properties: self.properties, cluster: Arc::new(Cluster::new(config)) })
+        Ok(Client {
+            properties: self.properties,
+            cluster: Arc::new(Cluster::new(config, self.world)),
+        })
     }
 }
 
@@ -70,7 +81,7 @@ impl Client {
     /// A producer's setting has a value that it cannot take.
     pub fn producer(&self) -> Result<Producer> {
         let (config, _) = ProducerConfig::from_properties(&self.properties)?;
-        Ok(Producer::new(config, None))
+        Ok(Producer::new(config, self.cluster.world().clone(), None))
     }
 
     /// A producer that asks `partitioner` where records go.
@@ -79,7 +90,7 @@ impl Client {
     /// A producer's setting has a value that it cannot take.
     pub fn producer_with(&self, partitioner: Box<dyn Partitioner>) -> Result<Producer> {
         let (config, _) = ProducerConfig::from_properties(&self.properties)?;
-        Ok(Producer::new(config, Some(partitioner)))
+        Ok(Producer::new(config, self.cluster.world().clone(), Some(partitioner)))
     }
 
     /// A consumer with this client's settings.

@@ -7,7 +7,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kalda_env::OsRng;
 use kalda_model::{BrokerId, TopicPartition};
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::describe_cluster::{DescribeClusterBroker, DescribeClusterRequest};
@@ -21,7 +20,7 @@ use crate::bootstrap::HostPort;
 use crate::config::{Bootstrap, ClientConfig};
 use crate::connection::Connection;
 use crate::metadata::{Leader, Metadata};
-use crate::{Error, Result};
+use crate::{Error, Result, World};
 
 /// A broker of the cluster, as it advertises itself.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -61,19 +60,23 @@ type SharedLink = Arc<tokio::sync::Mutex<Link>>;
 #[derive(Debug)]
 pub(crate) struct Cluster {
     config: ClientConfig,
-    rng: OsRng,
+    world: World,
     metadata: Mutex<Metadata>,
     /// By address, so that a bootstrap address that turns out to be a broker's is one connection.
     links: Mutex<BTreeMap<HostPort, SharedLink>>,
 }
 
 impl Cluster {
-    pub(crate) fn new(config: ClientConfig) -> Self {
-        Self { config, rng: OsRng, metadata: Mutex::default(), links: Mutex::default() }
+    pub(crate) fn new(config: ClientConfig, world: World) -> Self {
+        Self { config, world, metadata: Mutex::default(), links: Mutex::default() }
     }
 
     pub(crate) fn config(&self) -> &ClientConfig {
         &self.config
+    }
+
+    pub(crate) fn world(&self) -> &World {
+        &self.world
     }
 
     /// Looks at what is known.
@@ -116,14 +119,14 @@ impl Cluster {
         if let Some(retry_at) = link.retry_at.take() {
             sleep_until(retry_at).await;
         }
-        match Connection::open(address, &self.config).await {
+        match Connection::open(&*self.world.net, address, &self.config).await {
             Ok(connection) => {
                 *link = Link { connection: Some(Arc::clone(&connection)), ..Link::default() };
                 Ok(connection)
             }
             Err(error) => {
                 link.failures += 1;
-                let wait = self.config.reconnect_backoff.after(link.failures, &self.rng);
+                let wait = self.config.reconnect_backoff.after(link.failures, &*self.world.rng);
                 link.retry_at = Some(Instant::now() + wait);
                 if link.failures == 1 {
                     tracing::warn!(
@@ -275,7 +278,7 @@ impl Cluster {
                 return Err(error);
             }
             failures += 1;
-            let wait = self.config.retry_backoff.after(failures, &self.rng);
+            let wait = self.config.retry_backoff.after(failures, &*self.world.rng);
             if Instant::now() + wait >= deadline {
                 return Err(topic_timeout(topic, allowed));
             }
@@ -290,7 +293,7 @@ impl Cluster {
 
     /// The wait before attempt `failures + 1`.
     pub(crate) fn retry_wait(&self, failures: u32) -> Duration {
-        self.config.retry_backoff.after(failures, &self.rng)
+        self.config.retry_backoff.after(failures, &*self.world.rng)
     }
 }
 

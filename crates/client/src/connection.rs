@@ -9,12 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use kalda_net::{Net, ReadHalf, Stream, WriteHalf};
 use kalda_protocol::messages::api_versions::{ApiVersionsRequest, ApiVersionsResponse};
 use kalda_protocol::{ApiKey, ErrorCode, Message, Request, RequestHeader, ResponseHeader};
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
@@ -87,13 +86,14 @@ impl Connection {
     ///
     /// # Errors
     /// Nobody answers there, or not in this protocol.
-    pub async fn open(peer: &HostPort, config: &ClientConfig) -> Result<Arc<Self>> {
+    pub async fn open(net: &dyn Net, peer: &HostPort, config: &ClientConfig) -> Result<Arc<Self>> {
         let setup = Duration::from_millis(config.connection_setup_timeout_ms);
-        let stream = timeout(setup, connect(peer))
+        let stream = timeout(setup, net.connect(&peer.host, peer.port))
             .await
-            .map_err(|_| disconnected(peer, "connection setup timed out"))??;
+            .map_err(|_| disconnected(peer, "connection setup timed out"))?
+            .map_err(|error| disconnected(peer, &error.to_string()))?;
         // Requests are small and wait for answers: never hold one back for the next.
-        if let Err(error) = stream.set_nodelay(true) {
+        if let Err(error) = stream.set_nodelay() {
             tracing::debug!("TCP_NODELAY cannot be set: {error}");
         }
         let mut connection = Self::spawn(peer, stream, config);
@@ -101,7 +101,7 @@ impl Connection {
         Ok(Arc::new(connection))
     }
 
-    fn spawn(peer: &HostPort, stream: TcpStream, config: &ClientConfig) -> Self {
+    fn spawn(peer: &HostPort, stream: Stream, config: &ClientConfig) -> Self {
         let (reader, writer) = stream.into_split();
         let (outgoing, queue) = mpsc::unbounded_channel();
         let state = State { waiting: VecDeque::new(), next_correlation_id: 0, closed: None };
@@ -299,24 +299,8 @@ fn disconnected(peer: &HostPort, reason: &str) -> Error {
     Error::Disconnected { peer: peer.to_string(), reason: reason.to_owned() }
 }
 
-/// The first address that accepts; the last refusal if none does.
-async fn connect(peer: &HostPort) -> Result<TcpStream> {
-    let addresses = peer
-        .resolve()
-        .await
-        .map_err(|error| disconnected(peer, &format!("the name cannot be resolved: {error}")))?;
-    let mut refusal = disconnected(peer, "the name has no address");
-    for address in addresses {
-        match TcpStream::connect(address).await {
-            Ok(stream) => return Ok(stream),
-            Err(error) => refusal = disconnected(peer, &error.to_string()),
-        }
-    }
-    Err(refusal)
-}
-
 async fn write_requests(
-    mut writer: OwnedWriteHalf,
+    mut writer: WriteHalf,
     mut queue: mpsc::UnboundedReceiver<BytesMut>,
     shared: Arc<Shared>,
 ) {
@@ -328,7 +312,7 @@ async fn write_requests(
     }
 }
 
-async fn read_answers(mut reader: OwnedReadHalf, shared: Arc<Shared>) {
+async fn read_answers(mut reader: ReadHalf, shared: Arc<Shared>) {
     let mut buffer = BytesMut::new();
     let reason = loop {
         match read_frame(&mut reader, &mut buffer).await {
@@ -346,7 +330,7 @@ async fn read_answers(mut reader: OwnedReadHalf, shared: Arc<Shared>) {
 
 /// The next frame without its length, or `None` at the end of the stream.
 async fn read_frame(
-    reader: &mut OwnedReadHalf,
+    reader: &mut ReadHalf,
     buffer: &mut BytesMut,
 ) -> std::io::Result<Option<Bytes>> {
     loop {

@@ -15,6 +15,7 @@ mod group_offsets;
 mod metadata;
 mod offsets;
 mod versions;
+mod world;
 
 pub mod admin;
 pub mod config;
@@ -33,6 +34,7 @@ pub use group_offsets::{CommittedOffset, CommittedOffsets, ConsumerGroupMetadata
 pub use offsets::{ListedOffset, OffsetSpec};
 pub use producer::{Delivery, Partitioner, Producer, Record, RecordMetadata};
 pub use versions::ApiVersionTable;
+pub use world::World;
 
 /// What a client's call comes to.
 pub type Result<T> = std::result::Result<T, Error>;

@@ -116,17 +116,18 @@ impl Metadata {
         self.errors.get(name).copied()
     }
 
-    /// The leader of a partition, if there is one.
+    /// The leader of a partition, if there is one that can be reached: a leader that the brokers no
+    /// longer name, or do not name yet, has no address, and asking for it again is all that helps.
     pub(crate) fn leader(&self, topic: &str, partition: i32) -> Option<Leader> {
         let leader = self.topics.get(topic)?.leaders.get(&partition).copied()?;
-        (leader.id != BrokerId::NONE).then_some(leader)
+        self.nodes.contains_key(&leader.id.0).then_some(leader)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use kalda_protocol::messages::metadata::MetadataResponsePartition;
+    use kalda_protocol::messages::metadata::{MetadataResponseBroker, MetadataResponsePartition};
 
     fn answer(id: u128, leader_id: i32, leader_epoch: i32) -> MetadataResponse {
         let partition = MetadataResponsePartition { leader_id, leader_epoch, ..Default::default() };
@@ -136,7 +137,23 @@ mod tests {
             partitions: vec![partition],
             ..Default::default()
         };
-        MetadataResponse { topics: vec![topic], ..Default::default() }
+        let broker = |node_id| MetadataResponseBroker { node_id, ..Default::default() };
+        let brokers = (5..8).map(broker).collect();
+        MetadataResponse { brokers, topics: vec![topic], ..Default::default() }
+    }
+
+    /// Found by a seed: the producer took such a leader for one to connect to, failed at once, and
+    /// tried again without a pause.
+    #[test]
+    fn a_leader_that_is_no_broker_any_more_is_none() {
+        let mut metadata = Metadata::default();
+        metadata.update(answer(1, 5, 3));
+        let mut without = answer(1, 6, 2);
+        without.brokers.retain(|broker| broker.node_id != 5);
+        metadata.update(without);
+        assert_eq!(metadata.leader("t", 0), None);
+        metadata.update(answer(1, 6, 4));
+        assert_eq!(metadata.leader("t", 0).unwrap().id, BrokerId(6));
     }
 
     #[test]

@@ -91,7 +91,8 @@ impl<'a> ProduceView<'a> {
         let timeout_ms = i32::from_be_bytes(rest.array()?);
         let topics = Items::read(&mut rest, version)?;
         for _ in 0..topics.count {
-            rest.topic(version)?;
+            let topic = rest.topic_head(version)?;
+            rest.skip_partitions(&topic)?;
         }
         rest.skip_tags(version)?;
         Ok(Self { transactional_id, acks, timeout_ms, topics })
@@ -105,8 +106,16 @@ impl<'a> ProduceView<'a> {
 
     /// The topics, in their order.
     pub fn topics(&self) -> impl Iterator<Item = ProduceTopicView<'a>> + use<'a> {
-        let mut items = self.topics;
-        std::iter::from_fn(move || items.next(Cursor::topic))
+        let Items { mut count, mut rest, version } = self.topics;
+        std::iter::from_fn(move || {
+            count = count.checked_sub(1)?;
+            let topic = rest.topic_head(version).ok()?;
+            // What follows the last one is of no interest any more.
+            if count > 0 {
+                rest.skip_partitions(&topic).ok()?;
+            }
+            Some(topic)
+        })
     }
 }
 
@@ -119,8 +128,11 @@ impl<'a> ProduceTopicView<'a> {
 
     /// The partitions, in their order.
     pub fn partitions(&self) -> impl Iterator<Item = ProducePartitionView<'a>> + use<'a> {
-        let mut items = self.partitions;
-        std::iter::from_fn(move || items.next(Cursor::partition))
+        let Items { mut count, mut rest, version } = self.partitions;
+        std::iter::from_fn(move || {
+            count = count.checked_sub(1)?;
+            rest.partition(version).ok()
+        })
     }
 }
 
@@ -134,15 +146,6 @@ impl<'a> Items<'a> {
         }
         Ok(Self { count, rest: *from, version })
     }
-
-    /// The next one; it was read before, so it reads again.
-    fn next<T>(
-        &mut self,
-        read: impl Fn(&mut Cursor<'a>, Version) -> Result<T, DecodeError>,
-    ) -> Option<T> {
-        self.count = self.count.checked_sub(1)?;
-        read(&mut self.rest, self.version).ok()
-    }
 }
 
 /// Bytes that are consumed from their front.
@@ -152,20 +155,27 @@ struct Cursor<'a> {
 }
 
 impl<'a> Cursor<'a> {
-    fn topic(&mut self, version: Version) -> Result<ProduceTopicView<'a>, DecodeError> {
+    /// A topic up to its first partition.
+    fn topic_head(&mut self, version: Version) -> Result<ProduceTopicView<'a>, DecodeError> {
         let (name, id) = if version.number >= TOPIC_IDS {
             ("", Uuid::from_bytes(self.array()?))
         } else {
             (self.nullable_string(version)?.ok_or(DecodeError::Null)?, Uuid::default())
         };
         let partitions = Items::read(self, version)?;
-        for _ in 0..partitions.count {
-            self.partition(version)?;
-        }
-        self.skip_tags(version)?;
         Ok(ProduceTopicView { name, id, partitions })
     }
 
+    /// The partitions of a topic whose head was read, and what ends it.
+    fn skip_partitions(&mut self, topic: &ProduceTopicView<'a>) -> Result<(), DecodeError> {
+        let version = topic.partitions.version;
+        for _ in 0..topic.partitions.count {
+            self.partition(version)?;
+        }
+        self.skip_tags(version)
+    }
+
+    #[inline]
     fn partition(&mut self, version: Version) -> Result<ProducePartitionView<'a>, DecodeError> {
         let index = i32::from_be_bytes(self.array()?);
         let records = match self.length(version)? {
@@ -176,6 +186,7 @@ impl<'a> Cursor<'a> {
         Ok(ProducePartitionView { index, records })
     }
 
+    #[inline]
     fn take(&mut self, length: usize) -> Result<&'a [u8], DecodeError> {
         let truncated = DecodeError::Truncated { needed: length, remaining: self.bytes.len() };
         let (taken, rest) = self.bytes.split_at_checked(length).ok_or(truncated)?;
@@ -183,6 +194,7 @@ impl<'a> Cursor<'a> {
         Ok(taken)
     }
 
+    #[inline]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
         let truncated = DecodeError::Truncated { needed: N, remaining: self.bytes.len() };
         let (taken, rest) = self.bytes.split_first_chunk::<N>().ok_or(truncated)?;
@@ -190,7 +202,24 @@ impl<'a> Cursor<'a> {
         Ok(*taken)
     }
 
+    /// Nearly all of them are of one byte or two.
+    #[inline(always)]
     fn uvarint(&mut self) -> Result<u32, DecodeError> {
+        match self.bytes {
+            [byte @ ..0x80, rest @ ..] => {
+                self.bytes = rest;
+                Ok(u32::from(*byte))
+            }
+            [low @ 0x80..=0xff, high @ ..0x80, rest @ ..] => {
+                self.bytes = rest;
+                Ok(u32::from(low & 0x7f) | u32::from(*high) << 7)
+            }
+            _ => self.long_uvarint(),
+        }
+    }
+
+    #[cold]
+    fn long_uvarint(&mut self) -> Result<u32, DecodeError> {
         let mut value = 0;
         for index in 0..5 {
             let [byte] = self.array()?;
@@ -206,6 +235,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The length of a blob or an array; `None` is null.
+    #[inline]
     fn length(&mut self, version: Version) -> Result<Option<usize>, DecodeError> {
         if version.flexible {
             return Ok((self.uvarint()? as usize).checked_sub(1));
@@ -226,10 +256,22 @@ impl<'a> Cursor<'a> {
         str::from_utf8(self.take(length)?).map(Some).map_err(|_| DecodeError::Utf8)
     }
 
+    #[inline]
     fn skip_tags(&mut self, version: Version) -> Result<(), DecodeError> {
         if !version.flexible {
             return Ok(());
         }
+        match self.bytes {
+            [0, rest @ ..] => {
+                self.bytes = rest;
+                Ok(())
+            }
+            _ => self.skip_some_tags(),
+        }
+    }
+
+    #[cold]
+    fn skip_some_tags(&mut self) -> Result<(), DecodeError> {
         for _ in 0..self.uvarint()? {
             self.uvarint()?;
             let length = self.uvarint()? as usize;

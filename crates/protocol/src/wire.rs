@@ -182,6 +182,7 @@ pub fn require_default<T: PartialEq>(
 }
 
 /// Ends a struct that has no tagged fields.
+#[inline]
 pub fn write_no_tags<S: Sink>(sink: &mut S, version: Version) -> Result<(), EncodeError> {
     if version.flexible {
         write_uvarint(0, sink);
@@ -243,7 +244,16 @@ pub fn skip_tags(input: &mut Bytes, version: Version) -> Result<(), DecodeError>
 }
 
 /// Appends an unsigned LEB128 number.
-pub fn write_uvarint<S: Sink>(mut value: u32, sink: &mut S) {
+#[inline]
+pub fn write_uvarint<S: Sink>(value: u32, sink: &mut S) {
+    match u8::try_from(value) {
+        // Nearly all of them.
+        Ok(byte @ ..0x80) => sink.put(&[byte]),
+        _ => write_long_uvarint(value, sink),
+    }
+}
+
+fn write_long_uvarint<S: Sink>(mut value: u32, sink: &mut S) {
     let mut bytes = [0u8; 5];
     let mut length = 0;
     while value >= 0x80 {
@@ -327,6 +337,7 @@ impl Field for Uuid {
 }
 
 /// The length of a blob or an array: `i32`, or compact; `None` is null.
+#[inline]
 pub fn write_length<S: Sink>(
     length: Option<usize>,
     sink: &mut S,

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use kalda_client::HostPort;
 use kalda_controller::Controller;
-use kalda_env::{Clock, Disk, Rng};
+use kalda_env::{Clock, Disk, FsDisk, OsRng, Rng, SystemClock, SystemThreads, Threads};
 use kalda_metadata::config::ConfigSources;
 use kalda_metadata::{BrokerRegistration, Endpoint, Image, TopicImage};
 use kalda_model::{BrokerEpoch, BrokerId, ClusterId, Offset};
+use kalda_net::{Net, SystemNet};
 use kalda_protocol::ErrorCode;
 use parking_lot::{Mutex, RwLock};
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use crate::config::{AdvertisedHost, BrokerConfig, Listener};
 use crate::connection::{Peer, RequestMemory};
@@ -32,6 +33,7 @@ use crate::tasks::cleaner::Cleaner;
 use crate::tasks::directory_move::Moves;
 use crate::tasks::replica_fetcher::Fetchers;
 use crate::transactions::TransactionCoordinator;
+use crate::watched::Watched;
 
 pub(crate) use kalda_controller::{KRAFT_VERSION, SUPPORTED_FEATURES};
 
@@ -55,12 +57,32 @@ pub(crate) struct BoundListener {
     pub(crate) address: SocketAddr,
 }
 
-/// Time, chance and disk.
+/// What a node finds outside itself.
 #[derive(Clone, Debug)]
-pub(crate) struct World {
-    pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) rng: Arc<dyn Rng>,
-    pub(crate) disk: Arc<dyn Disk>,
+pub struct World {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub rng: Arc<dyn Rng>,
+    /// The disks.
+    pub disk: Arc<dyn Disk>,
+    /// The network.
+    pub net: Arc<dyn Net>,
+    /// Where work beside the event loops is done.
+    pub threads: Arc<dyn Threads>,
+}
+
+impl Default for World {
+    /// The real one.
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock::new()),
+            rng: Arc::new(OsRng),
+            disk: Arc::new(FsDisk),
+            net: Arc::new(SystemNet),
+            threads: Arc::new(SystemThreads),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -71,6 +93,8 @@ pub(crate) struct Broker {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) rng: Arc<dyn Rng>,
     pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) net: Arc<dyn Net>,
+    pub(crate) threads: Arc<dyn Threads>,
     pub(crate) limits: Limits,
     pub(crate) request_memory: Arc<RequestMemory>,
     pub(crate) listeners: Vec<BoundListener>,
@@ -102,7 +126,7 @@ pub(crate) struct Broker {
     pub(crate) stop: Stop,
     image: RwLock<Arc<Image>>,
     /// The end of the metadata that this node acts on.
-    published: watch::Sender<Offset>,
+    published: Watched<Offset>,
     epoch: AtomicI64,
     /// The `kraft.version` that this node knows of.
     kraft_version: AtomicI16,
@@ -159,7 +183,7 @@ impl Broker {
             cleaner: Cleaner::default(),
             stop: parts.stop,
             image: RwLock::default(),
-            published: watch::Sender::new(Offset::ZERO),
+            published: Watched::default(),
             epoch: AtomicI64::new(-1),
             kraft_version: AtomicI16::new(0),
             warned_of_localhost: AtomicBool::new(false),
@@ -167,6 +191,8 @@ impl Broker {
             clock: world.clock,
             rng: world.rng,
             disk: world.disk,
+            net: world.net,
+            threads: world.threads,
         })
     }
 
@@ -179,14 +205,15 @@ impl Broker {
     /// it is committed and the partitions stand.
     pub(crate) fn publish(&self, image: Image, end: Offset) {
         *self.image.write() = Arc::new(image);
-        self.published.send_replace(end);
+        self.published.replace(end);
     }
 
     /// Waits until this node acts on the metadata up to `end`, or stops.
     pub(crate) async fn published(&self, end: Offset) {
         let mut published = self.published.subscribe();
         tokio::select! {
-            _ = published.wait_for(|upto| *upto >= end) => {}
+            biased;
+            () = published.wait_for(|upto| *upto >= end) => {}
             () = self.stopping() => {}
         }
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 
-use kalda_env::Disk;
+use kalda_env::{Disk, Threads};
 use kalda_model::{DirectoryId, Offset, TopicPartition};
 use kalda_protocol::ErrorCode;
 use kalda_storage::{Flusher, LogDirectory, StorageError};
@@ -36,6 +36,7 @@ pub(crate) struct DataDirectory {
     metadata_log: OnceLock<Arc<SharedMetadataLog>>,
     /// Whether idle partitions are being asked for their file descriptors.
     is_releasing: AtomicBool,
+    threads: Arc<dyn Threads>,
     shared: Arc<Shared>,
 }
 
@@ -60,13 +61,14 @@ impl DataDirectory {
     /// Takes over an opened directory and starts its flusher.
     pub(crate) fn start(
         disk: &Arc<dyn Disk>,
+        threads: &Arc<dyn Threads>,
         storage: LogDirectory,
         id: DirectoryId,
         on_offline: OnOffline,
     ) -> std::io::Result<Arc<Self>> {
         let shared = Arc::new(Shared::default());
         let for_flusher = Arc::clone(&shared);
-        let flusher = Flusher::start(Arc::clone(disk), move |error| {
+        let flusher = Flusher::start(Arc::clone(disk), &**threads, move |error| {
             if let Some(directory) = for_flusher.directory.get().and_then(Weak::upgrade) {
                 directory.fail(error);
             }
@@ -87,6 +89,7 @@ impl DataDirectory {
             has_removals: AtomicBool::new(false),
             metadata_log: OnceLock::new(),
             is_releasing: AtomicBool::new(false),
+            threads: Arc::clone(threads),
             shared,
         });
         let _set_once = directory.shared.directory.set(Arc::downgrade(&directory));
@@ -185,7 +188,7 @@ impl DataDirectory {
             }
         };
         // The caller may hold a partition's lock: another thread takes them in turn.
-        let spawned = std::thread::Builder::new().name("kalda-release".to_owned()).spawn(release);
+        let spawned = self.threads.run("kalda-release", Box::new(release));
         if let Err(error) = spawned {
             self.is_releasing.store(false, Ordering::Release);
             tracing::error!(%error, "no thread to close idle files");
@@ -215,7 +218,7 @@ impl DataDirectory {
                 partition.retire(ErrorCode::KafkaStorageError);
             }
         };
-        let spawned = std::thread::Builder::new().name("kalda-offline".to_owned()).spawn(retire);
+        let spawned = self.threads.run("kalda-offline", Box::new(retire));
         if let Err(error) = spawned {
             tracing::error!(%error, "no thread to retire the partitions of the failed directory");
         }

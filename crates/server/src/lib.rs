@@ -23,9 +23,11 @@ mod shard;
 mod start;
 mod tasks;
 mod transactions;
+mod watched;
 
+pub use broker::World;
 pub use config::{
     AdvertisedHost, BrokerConfig, ConfigError, Listener, QuorumConfig, Roles, Warning,
 };
 pub use kalda_controller::SUPPORTED_FEATURES;
-pub use start::{Server, StartError};
+pub use start::{Node, Server, StartError};

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use socket2::{Domain, Protocol, Socket, Type};
+use kalda_net::Net;
 
 use crate::config::Listener;
 
@@ -13,15 +13,12 @@ use crate::config::Listener;
 ///
 /// # Errors
 /// The text says which key to change.
-pub(crate) fn bind(listener: &Listener, backlog: i32) -> Result<TcpListener, String> {
-    let bound = match &*listener.host {
-        "" | "::" => bind_address((Ipv6Addr::UNSPECIFIED, listener.port).into(), backlog)
-            .or_else(|_| bind_address(([0, 0, 0, 0], listener.port).into(), backlog)),
-        host => (host, listener.port).to_socket_addrs().and_then(|mut addresses| {
-            let address = addresses.next().ok_or(io::ErrorKind::AddrNotAvailable)?;
-            bind_address(address, backlog)
-        }),
-    };
+pub(crate) fn bind(
+    net: &dyn Net,
+    listener: &Listener,
+    backlog: i32,
+) -> Result<Box<dyn kalda_net::Listener>, String> {
+    let bound = net.bind(&listener.host, listener.port, backlog);
     bound.map_err(|error| {
         let Listener { name, host, port, .. } = listener;
         match error.kind() {
@@ -34,18 +31,6 @@ pub(crate) fn bind(listener: &Listener, backlog: i32) -> Result<TcpListener, Str
             _ => format!("cannot listen on {name}://{host}:{port}: {error}; see `listeners`"),
         }
     })
-}
-
-fn bind_address(address: SocketAddr, backlog: i32) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        socket.set_only_v6(false)?;
-    }
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(backlog)?;
-    Ok(socket.into())
 }
 
 /// How many connections there are, in all and from each address (`max.connections`,

@@ -100,8 +100,9 @@ impl ProducerIds {
                 Err(error) => tracing::warn!("no block of producer ids: {}", error.message()),
             }
             tokio::select! {
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_MAX),
+                biased;
                 () = broker.stopping() => return,
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(RETRY_MAX),
             }
         }
     }

@@ -4,14 +4,14 @@
 //! (another shard's append, a flusher) wakes it through its own loop.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
-use std::net::{SocketAddr, TcpListener as StdListener, TcpStream as StdStream};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream};
+use kalda_net::{Idle, Listener};
 use tokio::sync::{Notify, mpsc};
 
 use crate::broker::Broker;
@@ -27,7 +27,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// A client that was let in.
 pub(crate) struct Accepted {
-    stream: StdStream,
+    stream: Idle,
     remote: SocketAddr,
     listener: usize,
     place: ConnectionPlace,
@@ -56,13 +56,14 @@ impl Shard {
 
     /// Serves its connections until the broker stops and their last answers have left.
     pub(crate) async fn run(mut self, broker: Arc<Broker>) {
-        let room = Rc::new(Room::default());
+        let room = Rc::new(Room::new(Arc::clone(&self.connections)));
         let sweep = tokio::task::spawn_local(sweep(Arc::clone(&broker), Rc::clone(&room)));
         let mut number = 0_u64;
         loop {
             let accepted = tokio::select! {
-                accepted = self.receiver.recv() => accepted,
+                biased;
                 () = broker.stopping() => None,
+                accepted = self.receiver.recv() => accepted,
             };
             let Some(accepted) = accepted else { break };
             number += 1;
@@ -77,9 +78,10 @@ impl Shard {
 
     fn spawn(&self, broker: &Arc<Broker>, room: &Rc<Room>, number: u64, accepted: Accepted) {
         let Accepted { stream, remote, listener, place } = accepted;
-        let opened = stream.local_addr().and_then(|local| {
-            stream.set_nodelay(true)?;
-            Ok((TcpStream::from_std(stream)?, local))
+        let opened = stream.watch().and_then(|stream| {
+            stream.set_nodelay()?;
+            let local = stream.local_addr()?;
+            Ok((stream, local))
         });
         let (stream, local) = match opened {
             Ok(opened) => opened,
@@ -87,18 +89,15 @@ impl Shard {
             Err(error) => return tracing::debug!(%remote, %error, "connection lost"),
         };
         let peer = Peer::new(remote, local, listener, broker.clock.monotonic_ms());
-        room.peers.borrow_mut().insert(number, Arc::clone(&peer));
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        let connections = Arc::clone(&self.connections);
-        let (broker, room) = (Arc::clone(broker), Rc::clone(room));
+        room.enter(number, &peer);
+        let mut connection = Connection::new(Arc::clone(broker), stream, peer);
+        let room = Rc::clone(room);
+        // What the task owns it owns for as long as its client stays, idle or not: as little as can be.
         tokio::task::spawn_local(async move {
-            let ended = Connection::new(Arc::clone(&broker), stream, Arc::clone(&peer)).run().await;
-            report(remote, &ended);
-            if let Some((speaker, epoch)) = peer.speaker() {
-                broker.quorum.broker_disconnected(speaker, epoch);
-            }
-            drop(place);
-            connections.fetch_sub(1, Ordering::Relaxed);
+            let ended = connection.run().await;
+            report(connection.peer().remote, &ended);
+            connection.left();
+            drop((connection, place));
             room.leave(number);
         });
     }
@@ -115,15 +114,26 @@ fn report(remote: SocketAddr, ended: &Result<(), Ended>) {
 }
 
 /// The connections of one shard.
-#[derive(Default)]
 struct Room {
-    peers: RefCell<HashMap<u64, Arc<Peer>>>,
+    peers: RefCell<BTreeMap<u64, Arc<Peer>>>,
+    /// How many they are, for those who choose a shard.
+    connections: Arc<AtomicUsize>,
     left: Notify,
 }
 
 impl Room {
+    fn new(connections: Arc<AtomicUsize>) -> Self {
+        Self { peers: RefCell::default(), connections, left: Notify::new() }
+    }
+
+    fn enter(&self, number: u64, peer: &Arc<Peer>) {
+        self.peers.borrow_mut().insert(number, Arc::clone(peer));
+        self.connections.fetch_add(1, Ordering::Relaxed);
+    }
+
     fn leave(&self, number: u64) {
         self.peers.borrow_mut().remove(&number);
+        self.connections.fetch_sub(1, Ordering::Relaxed);
         self.left.notify_one();
     }
 
@@ -173,18 +183,15 @@ async fn sweep(broker: Arc<Broker>, room: Rc<Room>) {
 pub(crate) async fn accept(
     broker: Arc<Broker>,
     listener: usize,
-    socket: StdListener,
+    mut socket: Box<dyn Listener>,
     limits: Arc<ConnectionLimits>,
     shards: Vec<ShardHandle>,
 ) {
-    let socket = match TcpListener::from_std(socket) {
-        Ok(socket) => socket,
-        Err(error) => return broker.stop.ask(Some(format!("a listener failed: {error}"))),
-    };
     loop {
         let accepted = tokio::select! {
-            accepted = socket.accept() => accepted,
+            biased;
             () = broker.stopping() => return,
+            accepted = socket.accept() => accepted,
         };
         let (stream, remote) = match accepted {
             Ok(accepted) => accepted,
@@ -202,7 +209,7 @@ pub(crate) async fn accept(
             continue;
         };
         let emptiest = shards.iter().min_by_key(|shard| shard.connections.load(Ordering::Relaxed));
-        if let (Some(shard), Ok(stream)) = (emptiest, stream.into_std()) {
+        if let (Some(shard), Ok(stream)) = (emptiest, stream.into_idle()) {
             // A shard that is gone means that the broker stops.
             let _stopping = shard.sender.send(Accepted { stream, remote, listener, place });
         }

@@ -3,17 +3,19 @@
 mod cluster_id;
 mod directories;
 mod metadata;
+mod node;
 mod stop;
 
 pub(crate) use directories::OpenedDirectories;
 pub(crate) use metadata::host_partitions;
+pub use node::Node;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use kalda_coordinator::GroupShard;
-use kalda_env::{FsDisk, OsRng, SystemClock};
+use kalda_net::Listener;
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
 
@@ -53,55 +55,8 @@ impl Server {
     /// # Errors
     /// A directory or an address cannot be used, or the data cannot be trusted.
     pub fn start(config: BrokerConfig) -> Result<Self, StartError> {
-        let world = World {
-            clock: Arc::new(SystemClock::new()),
-            rng: Arc::new(OsRng),
-            disk: Arc::new(FsDisk),
-        };
         raise_open_files_limit();
-        // Addresses first: a second broker by mistake must not touch the first one's data.
-        let mut sockets = Vec::new();
-        let mut listeners = Vec::new();
-        let backlog = backlog(&config);
-        for listener in &config.listeners {
-            let socket = bind(listener, backlog).map_err(StartError)?;
-            let address = socket.local_addr().map_err(|error| StartError(error.to_string()))?;
-            listeners.push(BoundListener { listener: listener.clone(), address });
-            sockets.push(socket);
-        }
-        let stop = Stop::default();
-        let lifecycle = Arc::<Lifecycle>::default();
-        let opened = directories::open(&config, &world, &stop, &lifecycle)?;
-        let metadata = metadata::open(&config, &world, &opened)?;
-        let (quorum, controller, events) = QuorumHandle::new();
-        let metadata_log = SharedMetadataLog::new(metadata.log, quorum.clone());
-        metadata.directory.set_metadata_log(&metadata_log);
-        let memory = config.number("queued.max.request.bytes");
-        let broker = Broker::new(Parts {
-            cluster_id: opened.cluster_id.clone(),
-            world,
-            listeners,
-            directories: opened.all.iter().map(|one| Arc::clone(&one.directory)).collect(),
-            quorum,
-            controller,
-            request_memory_max: match usize::try_from(memory) {
-                Ok(bytes) if bytes > 0 => bytes,
-                _ => REQUEST_MEMORY_DEFAULT,
-            },
-            stop,
-            lifecycle,
-            config,
-        });
-        let (publications, published) = mpsc::unbounded_channel();
-        let quorum = QuorumParts {
-            log: Arc::clone(&metadata_log),
-            directory: metadata.directory,
-            restored: metadata.restored,
-            loader: metadata.loader,
-            events,
-            publications: publications.clone(),
-        };
-        let first = First { sockets, quorum, opened, publications, published };
+        let Prepared { broker, metadata_log, first } = prepare(config, World::default())?;
         let threads = run_shards(&broker, first)?;
         Ok(Self { broker, threads, metadata_log })
     }
@@ -179,6 +134,61 @@ impl Server {
     }
 }
 
+/// A node that is made and does not run yet.
+struct Prepared {
+    broker: Arc<Broker>,
+    metadata_log: Arc<SharedMetadataLog>,
+    first: First,
+}
+
+/// Binds the addresses, opens the directories and the metadata log, and makes the broker.
+fn prepare(config: BrokerConfig, world: World) -> Result<Prepared, StartError> {
+    // Addresses first: a second broker by mistake must not touch the first one's data.
+    let mut sockets = Vec::new();
+    let mut listeners = Vec::new();
+    let backlog = backlog(&config);
+    for listener in &config.listeners {
+        let socket = bind(&*world.net, listener, backlog).map_err(StartError)?;
+        let address = socket.local_addr();
+        listeners.push(BoundListener { listener: listener.clone(), address });
+        sockets.push(socket);
+    }
+    let stop = Stop::default();
+    let lifecycle = Arc::<Lifecycle>::default();
+    let opened = directories::open(&config, &world, &stop, &lifecycle)?;
+    let metadata = metadata::open(&config, &world, &opened)?;
+    let (quorum, controller, events) = QuorumHandle::new();
+    let metadata_log = SharedMetadataLog::new(metadata.log, quorum.clone());
+    metadata.directory.set_metadata_log(&metadata_log);
+    let memory = config.number("queued.max.request.bytes");
+    let broker = Broker::new(Parts {
+        cluster_id: opened.cluster_id.clone(),
+        world,
+        listeners,
+        directories: opened.all.iter().map(|one| Arc::clone(&one.directory)).collect(),
+        quorum,
+        controller,
+        request_memory_max: match usize::try_from(memory) {
+            Ok(bytes) if bytes > 0 => bytes,
+            _ => REQUEST_MEMORY_DEFAULT,
+        },
+        stop,
+        lifecycle,
+        config,
+    });
+    let (publications, published) = mpsc::unbounded_channel();
+    let quorum = QuorumParts {
+        log: Arc::clone(&metadata_log),
+        directory: metadata.directory,
+        restored: metadata.restored,
+        loader: metadata.loader,
+        events,
+        publications: publications.clone(),
+    };
+    let first = First { sockets, quorum, opened, publications, published };
+    Ok(Prepared { broker, metadata_log, first })
+}
+
 /// Reads from the disk that a shard has under way at once.
 const COLD_READERS: usize = 8;
 
@@ -197,6 +207,8 @@ fn run_shards(broker: &Arc<Broker>, first: First) -> Result<Vec<JoinHandle<()>>,
     let (handles, shards): (Vec<ShardHandle>, Vec<Shard>) =
         (0..shard_count(&broker.config)).map(|_| Shard::new()).unzip();
     let (ready, is_ready) = std::sync::mpsc::channel();
+    // Who waits for it may have given up; then the node is being stopped.
+    let ready: Ready = Box::new(move |begun| drop(ready.send(begun)));
     let mut first = Some((first, handles, ready));
     let mut threads = Vec::new();
     for (number, shard) in shards.into_iter().enumerate() {
@@ -223,14 +235,15 @@ fn run_shards(broker: &Arc<Broker>, first: First) -> Result<Vec<JoinHandle<()>>,
 
 /// What only the first shard runs: the quorum, the acceptors, the housekeeping.
 struct First {
-    sockets: Vec<std::net::TcpListener>,
+    sockets: Vec<Box<dyn Listener>>,
     quorum: QuorumParts,
     opened: OpenedDirectories,
     publications: mpsc::UnboundedSender<Publication>,
     published: mpsc::UnboundedReceiver<Publication>,
 }
 
-type Ready = std::sync::mpsc::Sender<Result<(), StartError>>;
+/// Told once, when the node serves or cannot.
+type Ready = Box<dyn FnOnce(Result<(), StartError>) + Send>;
 
 fn run_shard(broker: Arc<Broker>, shard: Shard, first: Option<(First, Vec<ShardHandle>, Ready)>) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
@@ -242,6 +255,7 @@ fn run_shard(broker: Arc<Broker>, shard: Shard, first: Option<(First, Vec<ShardH
     };
     LocalSet::new().block_on(&runtime, async move {
         if let Some((first, handles, ready)) = first {
+            tokio::task::spawn_local(stop::on_signal(Arc::clone(&broker)));
             tokio::task::spawn_local(run_first(Arc::clone(&broker), first, handles, ready));
         }
         shard.run(broker).await;
@@ -269,7 +283,6 @@ async fn run_first(broker: Arc<Broker>, first: First, shards: Vec<ShardHandle>, 
     spawn_essential(&broker, "the metadata quorum", run);
     let publish = metadata_publisher::run(Arc::clone(&broker), published);
     spawn_essential(&broker, "the metadata publisher", publish);
-    tokio::task::spawn_local(stop::on_signal(Arc::clone(&broker)));
     if broker.config.roles.controller {
         let register = controller_registration::run(Arc::clone(&broker));
         spawn_essential(&broker, "the controller's registration", register);
@@ -290,8 +303,7 @@ async fn run_first(broker: Arc<Broker>, first: First, shards: Vec<ShardHandle>, 
     if has_begun {
         serve_clients(&broker, for_clients);
     }
-    // Who waits for it may have given up; then the node is being stopped.
-    let _given_up = ready.send(begun);
+    ready(begun);
 }
 
 /// Starts all that runs beside the connections of clients, and lets them in.

@@ -4,12 +4,12 @@
 //! log that was marked. After the first error nothing is synced any more: the directory is to go
 //! offline, and every log that is marked later is told so.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 
-use kalda_env::Disk;
+use indexmap::IndexMap;
+use kalda_env::{Disk, Ended, Next, Threads, Worker};
 
 use crate::error::StorageError;
 use crate::log::{FlushWork, Flushed, perform_all};
@@ -30,19 +30,19 @@ pub trait Flushable: Send + Sync {
 /// The group commit of one log directory. Dropping it finishes what was marked and ends the thread.
 pub struct Flusher {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    waker: Waker,
+    worker: Mutex<Option<Box<dyn Worker>>>,
 }
 
 struct Shared {
     disk: Arc<dyn Disk>,
     state: Mutex<State>,
-    wake: Condvar,
 }
 
 #[derive(Default)]
 struct State {
-    /// The logs that were marked, each once: by the address of its handle.
-    dirty: BTreeMap<usize, Arc<dyn Flushable>>,
+    /// The logs that were marked, each once and in that order: by the address of its handle.
+    dirty: IndexMap<usize, Arc<dyn Flushable>>,
     is_stopping: bool,
 }
 
@@ -53,15 +53,17 @@ impl Flusher {
     /// The system has no room for a thread.
     pub fn start(
         disk: Arc<dyn Disk>,
+        threads: &dyn Threads,
         on_error: impl FnOnce(&StorageError) + Send + 'static,
     ) -> std::io::Result<Self> {
-        let state = Mutex::new(State::default());
-        let shared = Arc::new(Shared { disk, state, wake: Condvar::new() });
-        let for_thread = Arc::clone(&shared);
-        let thread = std::thread::Builder::new()
-            .name("kalda-flusher".to_owned())
-            .spawn(move || run(&for_thread, on_error))?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+        let shared = Arc::new(Shared { disk, state: Mutex::default() });
+        let mut group_commit = GroupCommit {
+            shared: Arc::clone(&shared),
+            on_error: Some(Box::new(on_error)),
+            failed: None,
+        };
+        let worker = threads.repeat("kalda-flusher", Box::new(move || group_commit.pass()))?;
+        Ok(Self { shared, waker: worker.waker(), worker: Mutex::new(Some(worker)) })
     }
 
     /// Says that `log` has something to make durable. Cheap when it has been said already.
@@ -72,7 +74,7 @@ impl Flusher {
         state.dirty.insert(address, log);
         drop(state);
         if was_idle {
-            self.shared.wake.notify_one();
+            self.waker.wake_by_ref();
         }
     }
 
@@ -80,11 +82,9 @@ impl Flusher {
     /// on the caller's own thread. What is marked later stays as it is.
     pub fn finish(&self) {
         self.shared.lock().is_stopping = true;
-        self.shared.wake.notify_one();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread
-            && thread.join().is_err()
-        {
+        self.waker.wake_by_ref();
+        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if worker.is_some_and(|worker| worker.join() == Ended::Panicked) {
             tracing::error!("the flusher thread panicked");
         }
     }
@@ -107,18 +107,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next group; `None` when the flusher ends and nothing is left.
-    fn next_group(&self) -> Option<BTreeMap<usize, Arc<dyn Flushable>>> {
+    /// The next group; or else, when the next pass is due.
+    fn next_group(&self) -> Result<IndexMap<usize, Arc<dyn Flushable>>, Next> {
         let mut state = self.lock();
-        loop {
-            if !state.dirty.is_empty() {
-                return Some(std::mem::take(&mut state.dirty));
-            }
-            if state.is_stopping {
-                return None;
-            }
-            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
+        if !state.dirty.is_empty() {
+            return Ok(std::mem::take(&mut state.dirty));
         }
+        Err(if state.is_stopping { Next::Never } else { Next::WhenWoken })
     }
 }
 
@@ -129,21 +124,38 @@ const TOGETHER_LEN_MAX: usize = 512;
 
 type Log = Arc<dyn Flushable>;
 
-fn run(shared: &Shared, on_error: impl FnOnce(&StorageError)) {
-    let mut on_error = Some(on_error);
-    let mut failed: Option<StorageError> = None;
-    while let Some(group) = shared.next_group() {
-        let logs: Vec<Log> = group.into_values().collect();
-        let step = if logs.len() < TOGETHER_LEN_MIN { 1 } else { TOGETHER_LEN_MAX };
-        for some in logs.chunks(step) {
-            if failed.is_none() {
-                failed = flush_some(shared, some).err();
+type OnError = Box<dyn FnOnce(&StorageError) + Send>;
+
+/// What the thread knows from pass to pass.
+struct GroupCommit {
+    shared: Arc<Shared>,
+    on_error: Option<OnError>,
+    failed: Option<StorageError>,
+}
+
+impl GroupCommit {
+    /// Makes durable what was marked, and what is marked meanwhile.
+    fn pass(&mut self) -> Next {
+        loop {
+            let logs: Vec<Log> = match self.shared.next_group() {
+                Ok(group) => group.into_values().collect(),
+                Err(next) => return next,
+            };
+            let step = if logs.len() < TOGETHER_LEN_MIN { 1 } else { TOGETHER_LEN_MAX };
+            for some in logs.chunks(step) {
+                self.flush_or_fail(some);
             }
-            if let Some(error) = &failed {
-                some.iter().for_each(|log| log.on_flush_error(error));
-                if let Some(on_error) = on_error.take() {
-                    on_error(error);
-                }
+        }
+    }
+
+    fn flush_or_fail(&mut self, some: &[Log]) {
+        if self.failed.is_none() {
+            self.failed = flush_some(&self.shared, some).err();
+        }
+        if let Some(error) = &self.failed {
+            some.iter().for_each(|log| log.on_flush_error(error));
+            if let Some(on_error) = self.on_error.take() {
+                on_error(error);
             }
         }
     }

@@ -21,11 +21,14 @@ const SIDEWAYS: &[(&str, &str)] = &[
     ("kalda-raft", "kalda-storage"),
     // Brokers ask each other as clients do: one connection, written once.
     ("kalda-server", "kalda-client"),
+    // Who listens and connects is taken from outside, as time and the disk are; it knows tokio, and so has no floor.
+    ("kalda-server", "kalda-net"),
 ];
 
 /// Crates beside the floors, with all they may use of the workspace.
 const BESIDE: &[(&str, &[&str])] = &[
-    ("kalda-client", &["kalda-model", "kalda-env", "kalda-records", "kalda-protocol"]),
+    ("kalda-net", &[]),
+    ("kalda-client", &["kalda-model", "kalda-env", "kalda-net", "kalda-records", "kalda-protocol"]),
     ("kalda-console", &["kalda-model", "kalda-client"]),
 ];
 

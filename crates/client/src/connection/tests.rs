@@ -1,5 +1,6 @@
 //! Against a broker of a few lines: negotiation, order, damage, and what is left after a drop.
 
+use kalda_net::SystemNet;
 use kalda_protocol::RequestPrefix;
 use kalda_protocol::messages::api_versions::ApiVersion;
 use kalda_protocol::messages::metadata::{
@@ -8,6 +9,7 @@ use kalda_protocol::messages::metadata::{
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::World;
 use crate::cluster::{AutoCreate, Cluster};
 use crate::config::Properties;
 
@@ -85,7 +87,7 @@ async fn an_old_broker_is_asked_again_in_a_version_that_it_knows() {
         assert_eq!(second.api_version, 2);
         broker.answer(second.correlation_id, ApiKey::ApiVersions, 2, &offer(0)).await;
     };
-    let (connection, ()) = tokio::join!(Connection::open(&address, &config), serving);
+    let (connection, ()) = tokio::join!(Connection::open(&SystemNet, &address, &config), serving);
     assert_eq!(connection.unwrap().version::<MetadataRequest>(i16::MAX), Ok(9));
 }
 
@@ -94,7 +96,7 @@ async fn requests_are_pipelined_and_answers_find_theirs() {
     let (listener, address) = listen().await;
     let config = config("127.0.0.1:1");
     let (connection, mut broker) =
-        tokio::join!(Connection::open(&address, &config), Broker::accept(&listener));
+        tokio::join!(Connection::open(&SystemNet, &address, &config), Broker::accept(&listener));
     let connection = connection.unwrap();
     let request = MetadataRequest::default();
     let first = connection.start(&request, 9).unwrap();
@@ -112,7 +114,7 @@ async fn an_answer_that_nobody_asked_for_ends_the_connection() {
     let (listener, address) = listen().await;
     let config = config("127.0.0.1:1");
     let (connection, mut broker) =
-        tokio::join!(Connection::open(&address, &config), Broker::accept(&listener));
+        tokio::join!(Connection::open(&SystemNet, &address, &config), Broker::accept(&listener));
     let connection = connection.unwrap();
     let pending = connection.start(&MetadataRequest::default(), 9).unwrap();
     broker.request().await.unwrap();
@@ -134,7 +136,8 @@ async fn a_length_beyond_belief_ends_the_connection_without_memory() {
         broker.0.write_all(b"HTTP/1.1 400 Bad Request\r\n").await.unwrap();
         broker
     };
-    let (connection, _broker) = tokio::join!(Connection::open(&address, &config), serving);
+    let (connection, _broker) =
+        tokio::join!(Connection::open(&SystemNet, &address, &config), serving);
     let error = connection.unwrap_err();
     assert!(error.to_string().contains("is this a Kafka port?"), "{error}");
 }
@@ -144,7 +147,7 @@ async fn a_dropped_connection_is_closed() {
     let (listener, address) = listen().await;
     let config = config("127.0.0.1:1");
     let (connection, mut broker) =
-        tokio::join!(Connection::open(&address, &config), Broker::accept(&listener));
+        tokio::join!(Connection::open(&SystemNet, &address, &config), Broker::accept(&listener));
     drop(connection.unwrap());
     assert!(broker.request().await.is_none());
 }
@@ -153,7 +156,7 @@ async fn a_dropped_connection_is_closed() {
 async fn every_bootstrap_server_is_tried() {
     let (listener, address) = listen().await;
     // Nobody listens on port 1.
-    let cluster = Cluster::new(config(&format!("127.0.0.1:1,{address}")));
+    let cluster = Cluster::new(config(&format!("127.0.0.1:1,{address}")), World::default());
     let serving = async {
         let mut broker = Broker::accept(&listener).await;
         let asked = broker.request().await.unwrap();

@@ -173,6 +173,7 @@ impl Consumer {
                 return Err(error);
             }
             tokio::select! {
+                biased;
                 Some(event) = self.jobs.join_next(), if !self.jobs.is_empty() => match event {
                     Ok(event) => self.on_event(event),
                     Err(error) => tracing::error!("a job of the consumer failed: {error}"),

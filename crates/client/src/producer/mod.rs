@@ -17,7 +17,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use kalda_env::{Clock, SystemClock};
+use kalda_env::Clock;
 use kalda_model::TopicPartition;
 use kalda_records::{BATCH_OVERHEAD, BatchBuilder};
 use parking_lot::Mutex;
@@ -27,7 +27,7 @@ use tokio::time::timeout;
 
 use crate::cluster::{AutoCreate, Cluster};
 use crate::config::ProducerConfig;
-use crate::{Error, Result};
+use crate::{Error, Result, World};
 
 use accumulator::{Accumulator, Limits};
 use sender::Sender;
@@ -186,9 +186,13 @@ impl Drop for Producer {
 }
 
 impl Producer {
-    pub(crate) fn new(config: ProducerConfig, partitioner: Option<Box<dyn Partitioner>>) -> Self {
-        let cluster = Arc::new(Cluster::new(config.client.clone()));
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    pub(crate) fn new(
+        config: ProducerConfig,
+        world: World,
+        partitioner: Option<Box<dyn Partitioner>>,
+    ) -> Self {
+        let (clock, rng) = (Arc::clone(&world.clock), Arc::clone(&world.rng));
+        let cluster = Arc::new(Cluster::new(config.client.clone(), world));
         let shared = Arc::new(Shared {
             accumulator: Mutex::new(Accumulator::new(Limits::from(&config))),
             wake: Notify::new(),
@@ -201,8 +205,9 @@ impl Producer {
             Arc::clone(&shared),
             Arc::clone(&clock),
         );
-        let partitioner = partitioner
-            .unwrap_or_else(|| Box::new(partitioner::DefaultPartitioner::new(config.batch_size)));
+        let partitioner = partitioner.unwrap_or_else(|| {
+            Box::new(partitioner::DefaultPartitioner::new(config.batch_size, rng))
+        });
         let sender = Some(tokio::spawn(sender.run()));
         Self { config, cluster, shared, partitioner, clock, sender }
     }

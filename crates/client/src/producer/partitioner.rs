@@ -4,8 +4,9 @@
 //! key it stays with one partition until a batch is full, then draws another (KIP-480, KIP-794).
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use kalda_env::{OsRng, Rng};
+use kalda_env::Rng;
 use parking_lot::Mutex;
 
 use super::Record;
@@ -55,7 +56,7 @@ pub(super) struct DefaultPartitioner {
     /// After so many bytes, another partition has its turn.
     batch_size: usize,
     sticky: Mutex<BTreeMap<String, Sticky>>,
-    rng: OsRng,
+    rng: Arc<dyn Rng>,
 }
 
 /// The partition that a topic's records without a key go to for now.
@@ -66,8 +67,8 @@ struct Sticky {
 }
 
 impl DefaultPartitioner {
-    pub(super) fn new(batch_size: usize) -> Self {
-        Self { batch_size, sticky: Mutex::default(), rng: OsRng }
+    pub(super) fn new(batch_size: usize, rng: Arc<dyn Rng>) -> Self {
+        Self { batch_size, sticky: Mutex::default(), rng }
     }
 
     fn stick(&self, record: &Record, partition_count: i32, available: &[i32]) -> i32 {
@@ -79,7 +80,7 @@ impl DefaultPartitioner {
                 && (available.is_empty() || available.contains(&sticky.partition))
         });
         let mut chosen = stays.unwrap_or_else(|| Sticky {
-            partition: draw(partition_count, available, &self.rng),
+            partition: draw(partition_count, available, &*self.rng),
             bytes: 0,
         });
         chosen.bytes += record.size_max();
@@ -106,6 +107,8 @@ impl Partitioner for DefaultPartitioner {
 
 #[cfg(test)]
 mod tests {
+    use kalda_env::OsRng;
+
     use super::*;
 
     #[test]
@@ -131,7 +134,7 @@ mod tests {
 
     #[test]
     fn without_a_key_one_partition_is_kept_until_a_batch_is_full() {
-        let partitioner = DefaultPartitioner::new(1000);
+        let partitioner = DefaultPartitioner::new(1000, Arc::new(OsRng));
         let small = Record::to("t").value(vec![0; 10]);
         let first = partitioner.partition(&small, 100, &[]);
         for _ in 0..5 {
@@ -145,7 +148,7 @@ mod tests {
 
     #[test]
     fn only_partitions_with_a_leader_are_drawn() {
-        let partitioner = DefaultPartitioner::new(1);
+        let partitioner = DefaultPartitioner::new(1, Arc::new(OsRng));
         for _ in 0..20 {
             let record = Record::to("t").value("x");
             assert_eq!(partitioner.partition(&record, 100, &[42]), 42);

@@ -99,11 +99,12 @@ impl Sender {
             }
             let wait = next_ms.map(|next| (next - now_ms).max(1).unsigned_abs());
             tokio::select! {
-                () = self.shared.wake.notified() => {}
+                biased;
                 Some(event) = self.jobs.join_next(), if !self.jobs.is_empty() => match event {
                     Ok(event) => self.on_event(event),
                     Err(error) => tracing::error!("a job of the sender failed: {error}"),
                 },
+                () = self.shared.wake.notified() => {}
                 () = sleep(Duration::from_millis(wait.unwrap_or(0))), if wait.is_some() => {}
             }
         }

@@ -1,14 +1,16 @@
 //! Answers on their way to the socket: bytes from memory, ranges from files, in order.
 
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::sync::Arc;
+use std::task::{Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use kalda_env::DiskFile;
+use kalda_net::Stream;
 use rustix::net::SendFlags;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 
 /// Most bytes that one `sendfile` moves, so that one reader cannot hold the thread.
 const SENDFILE_LEN_MAX: u64 = 512 * 1024;
@@ -82,11 +84,14 @@ impl Outbox {
     }
 
     /// Sends bytes that are only lent; what the socket does not take at once is kept.
-    pub(crate) fn send(&mut self, stream: &TcpStream, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn send(&mut self, stream: &Stream, mut bytes: &[u8]) -> io::Result<()> {
         if self.is_empty() {
-            let sent = stream.try_io(Interest::WRITABLE, || {
-                Ok(rustix::net::send(stream, bytes, SendFlags::NOSIGNAL)?)
-            });
+            let sent = match stream.tcp() {
+                Some(socket) => socket.try_io(Interest::WRITABLE, || {
+                    Ok(rustix::net::send(socket, bytes, SendFlags::NOSIGNAL)?)
+                }),
+                None => stream.try_write(bytes),
+            };
             match sent {
                 Ok(sent) => bytes = &bytes[sent..],
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
@@ -104,37 +109,33 @@ impl Outbox {
     }
 
     /// Writes a part of it, waiting for the client to take it.
-    pub(crate) async fn write_some(&mut self, stream: &TcpStream) -> io::Result<()> {
-        self.warm_front().await?;
-        loop {
-            match self.try_write_some(stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    stream.writable().await?
+    pub(crate) async fn write_some(&mut self, stream: &Stream) -> io::Result<()> {
+        if let Some((file, position, len)) = self.cold_front() {
+            // Boxed, as what is rare: an idle connection keeps no room for it.
+            Box::pin(warm(file, position, len)).await?;
+        }
+        poll_fn(|context| {
+            loop {
+                match self.try_write_some(stream) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        ready!(stream.poll_write_ready(context))?;
+                    }
+                    other => return Poll::Ready(other),
                 }
-                other => return other,
             }
-        }
+        })
+        .await
     }
 
-    /// A range that is not in memory is read ahead by another thread: this one has other clients to serve.
-    /// What such a reader has left behind is forgotten, so that it does not push out what others read.
-    async fn warm_front(&mut self) -> io::Result<()> {
-        let Some(Piece::File { file, position, len }) = self.pieces.front() else { return Ok(()) };
+    /// The range that is due, if it has to come from the disk.
+    fn cold_front(&self) -> Option<(Arc<dyn DiskFile>, u64, u64)> {
+        let Some(Piece::File { file, position, len }) = self.pieces.front() else { return None };
         let (position, len) = (*position, (*len).min(SENDFILE_LEN_MAX));
-        if len == 0 || file.is_cached(position + len - 1) {
-            return Ok(());
-        }
-        let file = Arc::clone(file);
-        let warm = tokio::task::spawn_blocking(move || {
-            if let Some(behind) = position.checked_sub(FORGOTTEN_BEHIND) {
-                file.forget(behind.saturating_sub(SENDFILE_LEN_MAX), SENDFILE_LEN_MAX);
-            }
-            file.read_ahead(position, len)
-        });
-        warm.await.map_err(io::Error::other)?
+        let is_cold = len > 0 && !file.is_cached(position + len - 1);
+        is_cold.then(|| (Arc::clone(file), position, len))
     }
 
-    fn try_write_some(&mut self, stream: &TcpStream) -> io::Result<()> {
+    fn try_write_some(&mut self, stream: &Stream) -> io::Result<()> {
         match self.pieces.front_mut() {
             None => Ok(()),
             Some(Piece::Bytes(_)) => self.write_bytes(stream),
@@ -150,7 +151,7 @@ impl Outbox {
         }
     }
 
-    fn write_bytes(&mut self, stream: &TcpStream) -> io::Result<()> {
+    fn write_bytes(&mut self, stream: &Stream) -> io::Result<()> {
         let slices: Vec<IoSlice<'_>> = self
             .pieces
             .iter()
@@ -160,12 +161,14 @@ impl Outbox {
             })
             .take(SLICES_MAX)
             .collect();
-        let mut written = match (&slices[..], self.pieces.get(1)) {
+        let mut written = match (&slices[..], self.pieces.get(1), stream.tcp()) {
             // The head of an answer waits in the socket for the records that follow it.
-            ([head], Some(Piece::File { .. })) => stream.try_io(Interest::WRITABLE, || {
-                let flags = SendFlags::NOSIGNAL | SendFlags::MORE;
-                Ok(rustix::net::send(stream, head, flags)?)
-            })?,
+            ([head], Some(Piece::File { .. }), Some(socket)) => {
+                socket.try_io(Interest::WRITABLE, || {
+                    let flags = SendFlags::NOSIGNAL | SendFlags::MORE;
+                    Ok(rustix::net::send(socket, head, flags)?)
+                })?
+            }
             _ => stream.try_write_vectored(&slices)?,
         };
         while let Some(Piece::Bytes(bytes)) = self.pieces.front_mut() {
@@ -180,15 +183,27 @@ impl Outbox {
     }
 }
 
-fn send_file(stream: &TcpStream, file: &dyn DiskFile, position: u64, len: u64) -> io::Result<u64> {
+/// A range that is not in memory is read ahead by another thread: this one has other clients to serve.
+/// What such a reader has left behind is forgotten, so that it does not push out what others read.
+async fn warm(file: Arc<dyn DiskFile>, position: u64, len: u64) -> io::Result<()> {
+    let warm = tokio::task::spawn_blocking(move || {
+        if let Some(behind) = position.checked_sub(FORGOTTEN_BEHIND) {
+            file.forget(behind.saturating_sub(SENDFILE_LEN_MAX), SENDFILE_LEN_MAX);
+        }
+        file.read_ahead(position, len)
+    });
+    warm.await.map_err(io::Error::other)?
+}
+
+fn send_file(stream: &Stream, file: &dyn DiskFile, position: u64, len: u64) -> io::Result<u64> {
     let len = len.min(SENDFILE_LEN_MAX);
-    let sent = match file.as_fd() {
-        Some(descriptor) => stream.try_io(Interest::WRITABLE, || {
+    let sent = match (file.as_fd(), stream.tcp()) {
+        (Some(descriptor), Some(socket)) => socket.try_io(Interest::WRITABLE, || {
             let mut position = position;
             let len = usize::try_from(len).unwrap_or(usize::MAX);
-            Ok(rustix::fs::sendfile(stream, descriptor, Some(&mut position), len)?)
+            Ok(rustix::fs::sendfile(socket, descriptor, Some(&mut position), len)?)
         })?,
-        None => {
+        _ => {
             let mut copy = vec![0; COPY_LEN.min(usize::try_from(len).unwrap_or(COPY_LEN))];
             let read = file.read_at(&mut copy, position)?;
             if read == 0 { 0 } else { stream.try_write(&copy[..read])? }

@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, BufMut as _, Bytes, BytesMut};
+use kalda_net::Stream;
 use rustix::net::RecvFlags;
 use tokio::io::Interest;
-use tokio::net::TcpStream;
 
 use super::memory::{MemoryGrant, RequestMemory};
 
@@ -67,7 +67,7 @@ pub(super) trait InPlaceService {
     fn serve(&mut self, frame: &[u8], answers: &mut BytesMut) -> Result<bool, Self::Error>;
 
     /// All frames are served that can be: sends what was written.
-    fn send(&mut self, answers: &[u8], stream: &TcpStream) -> Result<(), Self::Error>;
+    fn send(&mut self, answers: &[u8], stream: &Stream) -> Result<(), Self::Error>;
 }
 
 /// The unread bytes of one connection.
@@ -131,7 +131,7 @@ impl Frames {
     pub(super) fn poll_fill<S: InPlaceService>(
         &mut self,
         context: &mut Context<'_>,
-        stream: &TcpStream,
+        stream: &Stream,
         service: &mut S,
     ) -> Poll<Result<usize, S::Error>> {
         if self.grant.is_some() {
@@ -203,7 +203,7 @@ impl Frames {
     fn poll_fill_large(
         &mut self,
         context: &mut Context<'_>,
-        stream: &TcpStream,
+        stream: &Stream,
     ) -> Poll<io::Result<usize>> {
         let len = self.carried.first_chunk().map_or(0, |len| u32::from_be_bytes(*len) as usize);
         let missing = (4 + len).saturating_sub(self.carried.len());
@@ -230,10 +230,11 @@ impl Frames {
 
 /// Receives once. Fewer bytes than there is room for are taken for all that there were, so that no call is
 /// spent on being told so; of more, the socket tells by itself.
-fn receive(stream: &TcpStream, room: &mut [u8]) -> io::Result<usize> {
+fn receive(stream: &Stream, room: &mut [u8]) -> io::Result<usize> {
+    let Some(socket) = stream.tcp() else { return stream.try_read(room) };
     let mut received = 0;
-    let outcome = stream.try_io(Interest::READABLE, || {
-        (_, received) = rustix::net::recv(stream, &mut *room, RecvFlags::empty())?;
+    let outcome = socket.try_io(Interest::READABLE, || {
+        (_, received) = rustix::net::recv(socket, &mut *room, RecvFlags::empty())?;
         if 0 < received && received < room.len() {
             // Clears the readiness, as a call that finds nothing does.
             return Err(io::ErrorKind::WouldBlock.into());
@@ -285,7 +286,7 @@ mod tests {
             Ok(frame.len() <= 4)
         }
 
-        fn send(&mut self, answers: &[u8], _: &TcpStream) -> Result<(), FrameError> {
+        fn send(&mut self, answers: &[u8], _: &Stream) -> Result<(), FrameError> {
             self.sent.extend_from_slice(answers);
             Ok(())
         }
@@ -304,8 +305,9 @@ mod tests {
         let sent: Vec<u8> = bodies.iter().flat_map(|body| framed(body)).collect();
         for step in [1, 5, 13, 4096, sent.len()] {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
-            let (stream, _) = listener.accept().await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let client = tokio::net::TcpStream::connect(address).await.unwrap();
+            let stream = Stream::from(listener.accept().await.unwrap().0);
             let mut frames = Frames::new(RequestMemory::new(1 << 20), 1 << 20);
             let mut service = Short { sent: Vec::new() };
             let mut seen = Vec::new();

@@ -17,8 +17,8 @@ use std::task::{Poll, Waker, ready};
 
 use bytes::{Bytes, BytesMut};
 use kalda_model::{BrokerEpoch, BrokerId};
+use kalda_net::Stream;
 use parking_lot::Mutex;
-use tokio::net::TcpStream;
 
 pub(crate) use answer::{Answer, Piece};
 pub(crate) use frames::{Frame, FrameError};
@@ -126,7 +126,7 @@ impl Peer {
 
 pub(crate) struct Connection {
     broker: Arc<Broker>,
-    stream: TcpStream,
+    stream: Stream,
     peer: Arc<Peer>,
     frames: Frames,
     outbox: Outbox,
@@ -152,13 +152,19 @@ enum Event {
 }
 
 impl Connection {
-    pub(crate) fn new(broker: Arc<Broker>, stream: TcpStream, peer: Arc<Peer>) -> Self {
+    pub(crate) fn new(broker: Arc<Broker>, stream: Stream, peer: Arc<Peer>) -> Self {
         let frames = Frames::new(Arc::clone(&broker.request_memory), broker.limits.frame_len_max);
         Self { broker, stream, peer, frames, outbox: Outbox::default(), pending: VecDeque::new() }
     }
 
-    /// Serves the client until it leaves, errs, or is asked to go.
-    pub(crate) async fn run(mut self) -> Result<(), Ended> {
+    /// Who it serves.
+    pub(crate) fn peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Serves the client until it leaves, errs, or is asked to go. Borrows: the task that owns it would
+    /// otherwise keep room for it twice.
+    pub(crate) async fn run(&mut self) -> Result<(), Ended> {
         let peer = Arc::clone(&self.peer);
         let mut serving = pin!(self.serve());
         let mut is_known = false;
@@ -173,6 +179,13 @@ impl Connection {
             serving.as_mut().poll(context)
         })
         .await
+    }
+
+    /// Tells the controller that lives here if it was a broker that spoke through it.
+    pub(crate) fn left(&self) {
+        if let Some((speaker, epoch)) = self.peer.speaker() {
+            self.broker.quorum.broker_disconnected(speaker, epoch);
+        }
     }
 
     async fn serve(&mut self) -> Result<(), Ended> {
@@ -201,7 +214,7 @@ impl Connection {
                         return Box::pin(self.drain()).await;
                     }
                 }
-                Event::Close => return self.drain().await,
+                Event::Close => return Box::pin(self.drain()).await,
             }
             self.peer.active_ms.store(self.broker.clock.monotonic_ms(), Ordering::Relaxed);
         }
@@ -319,7 +332,7 @@ impl InPlaceService for ServingInPlace<'_> {
         Ok(true)
     }
 
-    fn send(&mut self, answers: &[u8], stream: &TcpStream) -> Result<(), Ended> {
+    fn send(&mut self, answers: &[u8], stream: &Stream) -> Result<(), Ended> {
         Ok(self.outbox.send(stream, answers)?)
     }
 }

@@ -92,6 +92,7 @@ impl<G: Gathered> Gathering<G> {
             let (gathered, answers): (Vec<G>, Vec<_>) =
                 waiting.into_iter().map(|one| (one.asked, one.answer)).unzip();
             let asked = tokio::select! {
+                biased;
                 asked = G::ask(broker, to, &gathered) => asked,
                 // Its connection may hang for long; another broker leads in its place by now.
                 () = gone(broker, to) => Err(ErrorCode::NetworkException),

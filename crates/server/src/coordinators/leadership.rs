@@ -104,12 +104,14 @@ impl<C: Hosted> Shards<C> {
     }
 
     fn close_if(&self, broker: &Broker, is_meant: impl Fn(&LiveShard<C>) -> bool) {
-        let closed: Vec<_> = self
-            .live
-            .lock()
-            .extract_if(|_, shard| is_meant(shard))
-            .map(|(_, shard)| shard)
-            .collect();
+        let mut closed = Vec::new();
+        self.live.lock().retain(|_, shard| {
+            let closes = is_meant(shard);
+            if closes {
+                closed.push(Arc::clone(shard));
+            }
+            !closes
+        });
         for shard in closed {
             shard.close(broker);
         }

@@ -4,7 +4,7 @@
 //! never decides, fires a timer or answers for good again. All of it is behind one lock, taken for a
 //! decision and its append and never across an await.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ type Event<C> =
 #[derive(Debug)]
 struct Active<C: Hosted> {
     shard: C,
-    waiting: HashMap<Token, oneshot::Sender<C::Response>>,
+    waiting: BTreeMap<Token, oneshot::Sender<C::Response>>,
     next_token: u64,
     /// The end of what the shard has replayed: where its next record goes.
     next_offset: Offset,
@@ -108,7 +108,7 @@ impl<C: Hosted> LiveShard<C> {
         }
         let (done, loaded) = oneshot::channel();
         let wanted = Arc::clone(&shard);
-        C::shards(broker).loads.submit(move || {
+        C::shards(broker).loads.submit(&*broker.threads, move || {
             let loaded = load::replay(&wanted.partition, empty, || !wanted.is_closed());
             // Who waits for it is gone if the broker stops, or the partition has moved on.
             let _gone = done.send(loaded);
@@ -253,7 +253,7 @@ impl<C: Hosted> LiveShard<C> {
             }
             // Those who are left hear of it by this. A large state takes its time to be freed.
             active.waiting.clear();
-            C::shards(broker).loads.submit(move || drop(active));
+            C::shards(broker).loads.submit(&*broker.threads, move || drop(active));
         }
     }
 
@@ -288,7 +288,7 @@ impl<C: Hosted> LiveShard<C> {
             *state = match loaded {
                 Ok(Loaded { mut shard, end }) => {
                     let decision = with_context(broker, |cx| shard.on_loaded(cx));
-                    let waiting = HashMap::new();
+                    let waiting = BTreeMap::new();
                     let mut active = Active { shard, waiting, next_token: 0, next_offset: end };
                     self.carry_out(broker, &mut active, decision, None);
                     for event in events {

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use kalda_env::Threads;
 use parking_lot::Mutex;
 
 /// The most loads at once.
@@ -33,9 +34,12 @@ impl std::fmt::Debug for LoadQueue {
 
 impl LoadQueue {
     /// Runs `job` on a thread for loads, when its turn comes.
-    pub(super) fn submit(self: &Arc<Self>, job: impl FnOnce() + Send + 'static) {
-        let threads_max =
-            std::thread::available_parallelism().map_or(1, usize::from).clamp(1, THREADS_MAX);
+    pub(super) fn submit(
+        self: &Arc<Self>,
+        threads: &dyn Threads,
+        job: impl FnOnce() + Send + 'static,
+    ) {
+        let threads_max = threads.parallelism().clamp(1, THREADS_MAX);
         let mut queued = self.queued.lock();
         queued.jobs.push_back(Box::new(job));
         if queued.threads >= threads_max {
@@ -45,7 +49,7 @@ impl LoadQueue {
         drop(queued);
         let queue = Arc::clone(self);
         let run = move || queue.run();
-        let spawned = std::thread::Builder::new().name("kalda-load".to_owned()).spawn(run);
+        let spawned = threads.run("kalda-load", Box::new(run));
         if let Err(error) = spawned {
             // Slow is better than never.
             tracing::warn!(%error, "no thread to load a coordinator: it is loaded in the event loop");
@@ -73,6 +77,8 @@ impl LoadQueue {
 mod tests {
     use std::sync::mpsc;
 
+    use kalda_env::SystemThreads;
+
     use super::*;
 
     #[test]
@@ -81,7 +87,7 @@ mod tests {
         let (done, is_done) = mpsc::channel();
         for number in 0..50 {
             let done = done.clone();
-            queue.submit(move || {
+            queue.submit(&SystemThreads, move || {
                 assert_ne!(number, 25, "meant to panic");
                 done.send(number).unwrap();
             });

@@ -16,7 +16,7 @@ pub(crate) mod remote;
 mod tests;
 mod timers;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,7 +67,7 @@ pub(crate) trait Hosted: Coordinator {
 #[derive(Debug)]
 pub(crate) struct Shards<C: Hosted> {
     /// By the index of the partition. One that is closed is not in here.
-    live: Mutex<HashMap<i32, Arc<LiveShard<C>>>>,
+    live: Mutex<BTreeMap<i32, Arc<LiveShard<C>>>>,
     /// Woken when a timer may be due earlier than was known.
     timers_changed: Notify,
     /// Told whenever this broker has seen newer metadata.

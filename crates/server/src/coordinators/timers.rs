@@ -18,9 +18,10 @@ pub(crate) async fn run<C: Hosted>(broker: Arc<Broker>) {
         let wait_ms =
             next_ms.map(|next_ms| u64::try_from(next_ms.saturating_sub(now_ms)).unwrap_or(0));
         tokio::select! {
+            biased;
+            () = broker.stopping() => break,
             () = sleep(wait_ms) => {}
             () = shards.timers_changed.notified() => continue,
-            () = broker.stopping() => break,
         }
         let now_ms = broker.clock.wall_ms();
         for shard in live {

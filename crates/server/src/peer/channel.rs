@@ -5,12 +5,13 @@ use std::time::Duration;
 use kalda_client::HostPort;
 use kalda_model::LeaderEpoch;
 use kalda_protocol::ErrorCode;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Link, PeerError};
 use crate::broker::Broker;
 use crate::controlled::{self, Controlled};
+use crate::watched::{Watched, Watcher};
 
 /// The pause before the same controller is asked again.
 const RETRY: Duration = Duration::from_millis(50);
@@ -28,21 +29,15 @@ pub(crate) enum Active {
 }
 
 /// What the quorum tells everybody else of its leader.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct ActiveController {
-    active: watch::Sender<Active>,
-}
-
-impl Default for ActiveController {
-    fn default() -> Self {
-        Self { active: watch::Sender::new(Active::default()) }
-    }
+    active: Watched<Active>,
 }
 
 impl ActiveController {
     /// Called by the quorum's loop only.
     pub(crate) fn set(&self, active: Active) {
-        self.active.send_if_modified(|known| {
+        self.active.modify_if(|known| {
             let is_new = *known != active;
             *known = active;
             is_new
@@ -53,7 +48,7 @@ impl ActiveController {
         self.active.borrow().clone()
     }
 
-    fn subscribe(&self) -> watch::Receiver<Active> {
+    fn subscribe(&self) -> Watcher<Active> {
         self.active.subscribe()
     }
 }
@@ -149,7 +144,7 @@ pub(crate) async fn ask_active<A>(
 
 /// The tries of one request, until `request.timeout.ms` is over.
 pub(crate) struct Attempt {
-    watching: watch::Receiver<Active>,
+    watching: Watcher<Active>,
     deadline: Instant,
     tried: Option<Active>,
     last_error: Option<PeerError>,
@@ -171,7 +166,7 @@ impl Attempt {
     /// pause.
     pub(crate) async fn next(&mut self) -> Result<Active, PeerError> {
         loop {
-            let active = self.watching.borrow_and_update().clone();
+            let active = self.watching.see();
             if self.deadline <= Instant::now() {
                 return Err(self.last_error.take().unwrap_or(PeerError::NoController));
             }
@@ -197,9 +192,10 @@ impl Attempt {
         let mut asked = std::pin::pin!(asked);
         loop {
             tokio::select! {
+                biased;
                 answer = &mut asked => return Some(answer),
-                _ = self.watching.changed() => {
-                    let active = self.watching.borrow_and_update().clone();
+                () = self.watching.changed() => {
+                    let active = self.watching.see();
                     if active != Active::Unknown && self.tried.as_ref() != Some(&active) {
                         return None;
                     }

@@ -38,7 +38,7 @@ impl Link {
         properties.set("socket.connection.setup.timeout.ms", setup.to_string());
         let (config, _) =
             ClientConfig::from_properties(&properties).map_err(kalda_client::Error::from)?;
-        let connection = Connection::open(&to, &config).await?;
+        let connection = Connection::open(&*broker.net, &to, &config).await?;
         Ok(Self { connection, to })
     }
 

@@ -7,14 +7,14 @@
 mod channel;
 mod link;
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use kalda_client::HostPort;
 use kalda_model::BrokerId;
+use kalda_net::Net;
 use kalda_protocol::{ErrorCode, Request};
-use tokio::net::TcpStream;
 use tokio::sync::Mutex;
 use tokio::time::timeout;
 
@@ -59,7 +59,7 @@ impl PeerError {
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
     /// Each behind a lock of its own: one that does not answer keeps nobody from the others.
-    links: parking_lot::Mutex<HashMap<BrokerId, Arc<Mutex<Option<Link>>>>>,
+    links: parking_lot::Mutex<BTreeMap<BrokerId, Arc<Mutex<Option<Link>>>>>,
 }
 
 impl Peers {
@@ -97,9 +97,9 @@ impl Peers {
 /// Whether nobody listens at `address`: the machine says so, rather than nothing. A node that cannot
 /// be reached at all may live behind a broken network. Asked more than once: a process that is being
 /// killed loses its connections one after the other, and its listener is one of them.
-pub(crate) async fn is_gone(address: &HostPort) -> bool {
+pub(crate) async fn is_gone(net: &dyn Net, address: &HostPort) -> bool {
     for _ in 0..PROBES {
-        if is_refused(address).await {
+        if is_refused(net, address).await {
             return true;
         }
         tokio::time::sleep(PROBE_PAUSE).await;
@@ -107,8 +107,8 @@ pub(crate) async fn is_gone(address: &HostPort) -> bool {
     false
 }
 
-async fn is_refused(address: &HostPort) -> bool {
-    let connected = TcpStream::connect((address.host.as_str(), address.port));
+async fn is_refused(net: &dyn Net, address: &HostPort) -> bool {
+    let connected = net.connect(&address.host, address.port);
     match timeout(PROBE_TIMEOUT, connected).await {
         Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
         Ok(Ok(_)) | Err(_) => false,

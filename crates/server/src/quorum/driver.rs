@@ -367,7 +367,7 @@ impl QuorumLoop {
                     tracing::debug!(%error, "controller {to} at {address} did not answer");
                     if error.code() == Some(ErrorCode::InconsistentClusterId) {
                         handle.send(Event::Foreign(address));
-                    } else if is_fetch && peer::is_gone(&address).await {
+                    } else if is_fetch && peer::is_gone(&*broker.net, &address).await {
                         handle.send(Event::Gone(to));
                     }
                     Event::Failed { to, correlation }

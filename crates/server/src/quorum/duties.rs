@@ -222,8 +222,9 @@ pub(super) fn probe(broker: &Arc<Broker>, image: &Image, id: BrokerId) {
     let Some(endpoint) = broker.inter_broker_endpoint(known) else { return };
     let address = HostPort { host: endpoint.host.clone(), port: endpoint.port };
     let (handle, epoch) = (broker.quorum.clone(), known.epoch);
+    let net = Arc::clone(&broker.net);
     tokio::task::spawn_local(async move {
-        if peer::is_gone(&address).await {
+        if peer::is_gone(&*net, &address).await {
             handle.broker_lost(id, epoch);
         }
     });

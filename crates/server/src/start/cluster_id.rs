@@ -5,6 +5,7 @@ use std::time::Duration;
 use kalda_client::config::ClientConfig;
 use kalda_client::{Connection, HostPort, Properties};
 use kalda_model::ClusterId;
+use kalda_net::Net;
 use kalda_protocol::messages::describe_cluster::{DescribeClusterRequest, DescribeClusterResponse};
 
 use tokio::time::Instant;
@@ -24,7 +25,10 @@ const CONTROLLERS: i8 = 2;
 /// What to do where no directory and no `CLUSTER_ID` says it. A node that was told of nobody else makes a
 /// cluster of its own (`None`); a broker asks the controllers. Controllers that know of each other must be
 /// told: each of them would make another cluster.
-pub(super) fn of_new_node(config: &BrokerConfig) -> Result<Option<ClusterId>, StartError> {
+pub(super) fn of_new_node(
+    config: &BrokerConfig,
+    net: &dyn Net,
+) -> Result<Option<ClusterId>, StartError> {
     if config.is_alone() {
         return Ok(None);
     }
@@ -33,10 +37,10 @@ pub(super) fn of_new_node(config: &BrokerConfig) -> Result<Option<ClusterId>, St
             "the controllers must agree on a cluster id: set CLUSTER_ID to the same value on all of them (`kalda storage random-uuid` makes one), or run `kalda storage format` on each".to_owned(),
         ));
     }
-    from_controllers(config).map(Some)
+    from_controllers(config, net).map(Some)
 }
 
-fn from_controllers(config: &BrokerConfig) -> Result<ClusterId, StartError> {
+fn from_controllers(config: &BrokerConfig, net: &dyn Net) -> Result<ClusterId, StartError> {
     let controllers = config.quorum.voters.values().chain(&config.quorum.bootstrap);
     let controllers: Vec<_> = controllers.cloned().collect();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -48,7 +52,7 @@ fn from_controllers(config: &BrokerConfig) -> Result<ClusterId, StartError> {
         loop {
             let mut why = String::new();
             for controller in &controllers {
-                match ask(controller).await {
+                match ask(net, controller).await {
                     Ok(answer) if !answer.cluster_id.is_empty() => return Ok(answer.cluster_id),
                     Ok(_) => why = format!("{controller} does not know its cluster yet"),
                     Err(error) => why = error.to_string(),
@@ -68,13 +72,16 @@ fn from_controllers(config: &BrokerConfig) -> Result<ClusterId, StartError> {
     })
 }
 
-async fn ask(controller: &HostPort) -> kalda_client::Result<DescribeClusterResponse> {
+async fn ask(
+    net: &dyn Net,
+    controller: &HostPort,
+) -> kalda_client::Result<DescribeClusterResponse> {
     let mut properties = Properties::default();
     properties.set("bootstrap.servers", controller.to_string());
     properties.set("request.timeout.ms", ASK_TIMEOUT_MS);
     properties.set("socket.connection.setup.timeout.ms", ASK_TIMEOUT_MS);
     let (config, _) = ClientConfig::from_properties(&properties)?;
-    let connection = Connection::open(controller, &config).await?;
+    let connection = Connection::open(net, controller, &config).await?;
     let request =
         DescribeClusterRequest { endpoint_type: CONTROLLERS, ..DescribeClusterRequest::default() };
     connection.call(&request).await

@@ -67,7 +67,7 @@ pub(super) fn open(
         let high_watermarks = checkpoint(Checkpoint::HighWatermark)?;
         let cleaner_offsets = checkpoint(Checkpoint::Cleaner)?;
         let on_offline = on_offline(config, stop, lifecycle, &live, &path);
-        let directory = DataDirectory::start(&world.disk, storage, id, on_offline)
+        let directory = DataDirectory::start(&world.disk, &world.threads, storage, id, on_offline)
             .map_err(|error| StartError(format!("cannot start a flusher thread: {error}")))?;
         all.push(OpenedDirectory {
             directory,
@@ -149,7 +149,7 @@ fn cluster_id(
         (Some((_, id)), _) => Ok(id.clone()),
         (None, Some(wanted)) => Ok(wanted.clone()),
         (None, None) => {
-            let known = super::cluster_id::of_new_node(config)?;
+            let known = super::cluster_id::of_new_node(config, &*world.net)?;
             Ok(known.unwrap_or_else(|| random_id(world).to_string()))
         }
     }

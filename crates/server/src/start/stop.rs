@@ -24,24 +24,28 @@ pub(super) async fn on_signal(broker: Arc<Broker>) {
     };
     let (mut terminate, mut interrupt) = (terminate, interrupt);
     let signal = tokio::select! {
+        biased;
         _ = terminate.recv() => "SIGTERM",
         _ = interrupt.recv() => "SIGINT",
         () = broker.stopping() => return,
     };
     tracing::info!("asked to stop ({signal})");
-    // Others take over first; clients hardly notice. Who asks twice is not made to wait.
-    let handed_over = async {
-        if broker.config.roles.broker {
-            broker.lifecycle.end(&broker).await;
-        }
-        broker.quorum.resign().await;
-    };
+    // Who asks twice is not made to wait.
     tokio::select! {
-        () = handed_over => {}
+        biased;
+        () = hand_over(&broker) => {}
         _ = terminate.recv() => {}
         _ = interrupt.recv() => {}
     }
     broker.stop.ask(None);
+}
+
+/// Has others take over first; clients hardly notice.
+pub(super) async fn hand_over(broker: &Arc<Broker>) {
+    if broker.config.roles.broker {
+        broker.lifecycle.end(broker).await;
+    }
+    broker.quorum.resign().await;
 }
 
 /// Logs whose files are synced by one call; each may hold files open until then.

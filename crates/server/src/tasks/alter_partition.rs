@@ -58,9 +58,10 @@ pub(crate) async fn run(broker: Arc<Broker>) {
     let mut look_at = Instant::now() + every;
     loop {
         tokio::select! {
+            biased;
+            () = broker.stopping() => return,
             () = broker.isr_changes.wake.notified() => {}
             () = tokio::time::sleep_until(look_at) => {}
-            () = broker.stopping() => return,
         }
         let is_asked = broker.isr_changes.is_look_due.swap(false, Ordering::AcqRel);
         if is_asked || Instant::now() >= look_at {
@@ -72,8 +73,9 @@ pub(crate) async fn run(broker: Arc<Broker>) {
             Outcome::SomeNotDone => look_at = look_at.min(Instant::now() + LOOK_AGAIN),
             Outcome::Unknown => {
                 tokio::select! {
-                    () = tokio::time::sleep(RETRY) => {}
+                    biased;
                     () = broker.stopping() => return,
+                    () = tokio::time::sleep(RETRY) => {}
                 }
             }
         }

@@ -52,14 +52,16 @@ pub(crate) async fn run(broker: Arc<Broker>) {
         let assigned = broker.directory_assignments.next();
         if assigned.is_empty() {
             tokio::select! {
-                () = broker.directory_assignments.has_new.notified() => continue,
+                biased;
                 () = broker.stopping() => return,
+                () = broker.directory_assignments.has_new.notified() => continue,
             }
         }
         let request = request(&broker, &assigned);
         let answer = tokio::select! {
-            answer = broker.controller_channel.call(&broker, &request) => answer,
+            biased;
             () = broker.stopping() => return,
+            answer = broker.controller_channel.call(&broker, &request) => answer,
         };
         match answer {
             Ok(answer) if answer.error_code == 0 => broker.directory_assignments.told(&assigned),

@@ -166,15 +166,17 @@ pub(crate) async fn run(broker: Arc<Broker>) {
             Wish::End => HASTE,
         };
         tokio::select! {
+            biased;
+            () = broker.stopping() => return,
             _ = wish.changed() => {}
             () = broker.lifecycle.news.notified() => {}
             () = sleep(pause) => {}
-            () = broker.stopping() => return,
         }
         let now = *wish.borrow_and_update();
         let answer = tokio::select! {
-            answer = heartbeat(&broker, now) => answer,
+            biased;
             () = broker.stopping() => return,
+            answer = heartbeat(&broker, now) => answer,
         };
         match answer {
             Ok(answer) if answer.error_code == 0 => {
@@ -241,6 +243,7 @@ async fn register(
     let mut why;
     loop {
         let asked = tokio::select! {
+            biased;
             asked = broker.controller_channel.call(broker, registration) => asked,
             () = broker.stopping() => {
                 return Err(StartError("asked to stop while starting".to_owned()));

@@ -6,9 +6,9 @@
 use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
+use kalda_env::{Ended, Next, Worker};
 use kalda_model::TopicId;
 use kalda_protocol::ErrorCode;
 use kalda_storage::{Checkpoint, CompactError, Compaction, StorageError};
@@ -22,7 +22,7 @@ use crate::tasks::housekeeping;
 /// The cleaner of a broker, as the one who stops it knows it.
 #[derive(Debug, Default)]
 pub(crate) struct Cleaner {
-    thread: Mutex<Option<JoinHandle<()>>>,
+    worker: Mutex<Option<Box<dyn Worker>>>,
     is_stopping: Mutex<bool>,
     stopping: Condvar,
 }
@@ -34,10 +34,9 @@ impl Cleaner {
         if !config.flag("log.cleaner.enable") || config.number("log.cleaner.threads") == 0 {
             return;
         }
-        let cleaning = Arc::clone(broker);
-        let run = move || Rounds::new(&cleaning).run();
-        match std::thread::Builder::new().name("kalda-cleaner".to_owned()).spawn(run) {
-            Ok(thread) => *broker.cleaner.thread.lock() = Some(thread),
+        let mut rounds = Rounds::new(Arc::clone(broker));
+        match broker.threads.repeat("kalda-cleaner", Box::new(move || rounds.pass())) {
+            Ok(worker) => *broker.cleaner.worker.lock() = Some(worker),
             Err(error) => tracing::error!(%error, "no thread to compact logs"),
         }
     }
@@ -46,8 +45,11 @@ impl Cleaner {
     pub(crate) fn finish(&self) {
         *self.is_stopping.lock() = true;
         self.stopping.notify_all();
-        let thread = self.thread.lock().take();
-        if thread.is_some_and(|thread| thread.join().is_err()) {
+        let worker = self.worker.lock().take();
+        if let Some(worker) = &worker {
+            worker.waker().wake();
+        }
+        if worker.is_some_and(|worker| worker.join() == Ended::Panicked) {
             tracing::error!("the cleaner panicked");
         }
     }
@@ -64,8 +66,9 @@ impl Cleaner {
 }
 
 /// What the thread knows from round to round.
-struct Rounds<'a> {
-    broker: &'a Broker,
+struct Rounds {
+    broker: Arc<Broker>,
+    has_begun: bool,
     backoff_ms: i64,
     map_bytes: usize,
     /// Bytes per second that may be read and written.
@@ -83,31 +86,37 @@ struct Compacted {
     is_whole: bool,
 }
 
-impl<'a> Rounds<'a> {
-    fn new(broker: &'a Broker) -> Self {
+impl Rounds {
+    fn new(broker: Arc<Broker>) -> Self {
         let config = &broker.config;
         Self {
-            broker,
+            has_begun: false,
             backoff_ms: config.number("log.cleaner.backoff.ms").max(MIN_BACKOFF_MS),
             map_bytes: usize::try_from(config.number("log.cleaner.dedupe.buffer.size"))
                 .unwrap_or(0),
             bytes_rate_max: bytes_rate_max(config),
             uncleanable: HashSet::new(),
+            broker,
         }
     }
 
-    fn run(&mut self) {
-        while self.broker.cleaner.wait(self.backoff_ms).is_continue() {
+    /// Looks at every partition once, but rests first.
+    fn pass(&mut self) -> Next {
+        if *self.broker.cleaner.is_stopping.lock() {
+            return Next::Never;
+        }
+        if std::mem::replace(&mut self.has_begun, true) {
             for partition in self.broker.partitions.all() {
                 let id = (partition.topic_id, partition.index);
                 if self.broker.is_stopping() {
-                    return;
+                    return Next::Never;
                 }
                 if !self.uncleanable.contains(&id) {
                     self.clean(&partition);
                 }
             }
         }
+        Next::After(Duration::from_millis(u64::try_from(self.backoff_ms).unwrap_or(0)))
     }
 
     fn clean(&mut self, partition: &HostedPartition) {
@@ -204,18 +213,18 @@ fn bytes_rate_max(config: &BrokerConfig) -> f64 {
 
 /// Keeps the cleaner within `log.cleaner.io.max.bytes.per.second`, and ends it at a stop.
 struct Throttle<'a> {
-    rounds: &'a Rounds<'a>,
+    rounds: &'a Rounds,
     since_ms: i64,
     bytes: u64,
 }
 
 impl<'a> Throttle<'a> {
-    fn new(rounds: &'a Rounds<'a>) -> Self {
+    fn new(rounds: &'a Rounds) -> Self {
         Self { rounds, since_ms: rounds.broker.clock.monotonic_ms(), bytes: 0 }
     }
 
     fn on_bytes(&mut self, bytes: u64) -> ControlFlow<()> {
-        let broker = self.rounds.broker;
+        let broker = &self.rounds.broker;
         if broker.is_stopping() {
             return ControlFlow::Break(());
         }

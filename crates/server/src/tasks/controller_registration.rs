@@ -43,8 +43,9 @@ pub(crate) async fn run(broker: Arc<Broker>) {
     };
     loop {
         let asked = tokio::select! {
-            asked = broker.controller_channel.call(&broker, &request) => asked,
+            biased;
             () = broker.stopping() => return,
+            asked = broker.controller_channel.call(&broker, &request) => asked,
         };
         match asked {
             Ok(answer) if answer.error_code == 0 => return,
@@ -55,8 +56,9 @@ pub(crate) async fn run(broker: Arc<Broker>) {
             Err(error) => tracing::debug!(%error, "this controller is not registered yet"),
         }
         tokio::select! {
-            () = sleep(RETRY) => {}
+            biased;
             () = broker.stopping() => return,
+            () = sleep(RETRY) => {}
         }
     }
 }

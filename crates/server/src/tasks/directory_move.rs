@@ -6,10 +6,9 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::thread::JoinHandle;
 use std::time::Duration;
 
-use kalda_env::{Disk, OpenMode};
+use kalda_env::{Disk, Ended, OpenMode, Worker};
 use kalda_model::TopicPartition;
 use kalda_storage::{Checkpoint, StorageError};
 use parking_lot::{Condvar, Mutex};
@@ -52,7 +51,7 @@ pub(crate) fn start(
             ),
         }
     };
-    match std::thread::Builder::new().name("kalda-move".to_owned()).spawn(run) {
+    match broker.threads.run("kalda-move", Box::new(run)) {
         Ok(thread) => broker.moves.add(thread),
         Err(error) => tracing::error!(%error, "no thread to move a partition between directories"),
     }
@@ -61,14 +60,14 @@ pub(crate) fn start(
 /// The moves that may be under way. A stop waits for them: two must not close one log.
 #[derive(Debug, Default)]
 pub(crate) struct Moves {
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Vec<Box<dyn Worker>>>,
     /// Told when all of them are to end.
     ending: Condvar,
     is_ending: Mutex<bool>,
 }
 
 impl Moves {
-    fn add(&self, thread: JoinHandle<()>) {
+    fn add(&self, thread: Box<dyn Worker>) {
         let mut threads = self.threads.lock();
         threads.retain(|thread| !thread.is_finished());
         threads.push(thread);
@@ -88,7 +87,7 @@ impl Moves {
         self.ending.notify_all();
         let threads = std::mem::take(&mut *self.threads.lock());
         for thread in threads {
-            if thread.join().is_err() {
+            if thread.join() == Ended::Panicked {
                 tracing::error!("a move between directories panicked");
             }
         }

@@ -38,8 +38,9 @@ pub(crate) async fn run(broker: Arc<Broker>) {
         let left_ms = due.high_watermarks_ms - broker.clock.monotonic_ms();
         let next = TICK.min(Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)));
         tokio::select! {
-            () = tokio::time::sleep(next) => {}
+            biased;
             () = broker.stopping() => return,
+            () = tokio::time::sleep(next) => {}
         }
         tick(&broker, &mut due).await;
     }

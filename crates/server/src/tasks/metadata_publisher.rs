@@ -80,10 +80,17 @@ async fn host_all(
 ) -> bool {
     broker.replication_quotas.on_settings(broker, &broker.image());
     let for_thread = Arc::clone(broker);
-    let hosting = tokio::task::spawn_blocking(move || start::host_partitions(&for_thread, &opened));
-    let outcome = hosting.await.unwrap_or_else(|_| {
-        Err(StartError("opening the logs failed; the lines above say where".to_owned()))
-    });
+    let (tell, told) = oneshot::channel();
+    let host = move || {
+        // Who waits for it may have stopped.
+        let _stopped = tell.send(start::host_partitions(&for_thread, &opened));
+    };
+    let outcome = match broker.threads.run("kalda-host", Box::new(host)) {
+        Err(error) => Err(StartError(format!("cannot start a thread: {error}"))),
+        Ok(_worker) => told.await.unwrap_or_else(|_| {
+            Err(StartError("opening the logs failed; the lines above say where".to_owned()))
+        }),
+    };
     let is_hosting = outcome.is_ok();
     let _given_up = hosted.send(outcome);
     is_hosting

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use bytes::Bytes;
+use kalda_env::SystemThreads;
 use kalda_model::{LeaderEpoch, Offset};
 use kalda_records::{BatchBuilder, BatchOptions, ValidBatch};
 
@@ -57,7 +58,8 @@ fn append(flusher: &Flusher, partition: &Arc<Partition>) -> Offset {
 #[test]
 fn whoever_waits_is_told_and_what_was_told_survives() {
     let disk = FaultDisk::default();
-    let flusher = Flusher::start(Arc::new(disk.clone()), |error| panic!("{error}")).unwrap();
+    let flusher =
+        Flusher::start(Arc::new(disk.clone()), &SystemThreads, |error| panic!("{error}")).unwrap();
     let partitions: Vec<_> = (0..4).map(|index| partition(&disk, &format!("t-{index}"))).collect();
     std::thread::scope(|scope| {
         for (partition, news) in partitions {
@@ -89,7 +91,7 @@ fn whoever_waits_is_told_and_what_was_told_survives() {
 fn after_a_failed_sync_nobody_is_told_that_anything_is_durable() {
     let disk = FaultDisk::default();
     let (told, teller) = channel();
-    let flusher = Flusher::start(Arc::new(disk.clone()), move |error| {
+    let flusher = Flusher::start(Arc::new(disk.clone()), &SystemThreads, move |error| {
         told.send(error.to_string()).unwrap();
     });
     let flusher = flusher.unwrap();
@@ -110,7 +112,8 @@ fn after_a_failed_sync_nobody_is_told_that_anything_is_durable() {
 #[test]
 fn the_end_of_the_flusher_finishes_what_was_marked() {
     let disk = FaultDisk::default();
-    let flusher = Flusher::start(Arc::new(disk.clone()), |error| panic!("{error}")).unwrap();
+    let flusher =
+        Flusher::start(Arc::new(disk.clone()), &SystemThreads, |error| panic!("{error}")).unwrap();
     let (one, news) = partition(&disk, "one-0");
     append(&flusher, &one);
     drop(flusher);

@@ -78,7 +78,7 @@ impl GroupConsumer {
         topics: Vec<String>,
     ) -> Self {
         let consumer = Consumer::new(config.clone(), Arc::clone(&cluster));
-        let cluster = Arc::new(Cluster::new(cluster.config().clone()));
+        let cluster = Arc::new(Cluster::new(cluster.config().clone(), cluster.world().clone()));
         let presence = Arc::new(Presence::new());
         let (event_sender, events) = mpsc::unbounded_channel();
         let (notices, notice_receiver) = mpsc::unbounded_channel();
@@ -150,16 +150,17 @@ impl GroupConsumer {
             self.commit_if_due();
             let left = deadline.saturating_duration_since(Instant::now());
             tokio::select! {
-                records = self.consumer.poll(left) => {
-                    let records = records?;
-                    self.remember_epochs(&records);
-                    return Ok(records);
-                }
+                biased;
                 Some(event) = self.events.recv() => self.unfinished = Some(event),
                 Some(done) = self.commits.join_next(), if !self.commits.is_empty() => {
                     self.on_committed(done.unwrap_or(Err(Error::Closed)));
                 }
                 () = sleep_until(self.commit_at), if self.can_commit() => {}
+                records = self.consumer.poll(left) => {
+                    let records = records?;
+                    self.remember_epochs(&records);
+                    return Ok(records);
+                }
             }
         }
     }

@@ -122,6 +122,7 @@ impl Task {
     pub(super) async fn run(mut self, mut closing: oneshot::Receiver<()>) {
         loop {
             tokio::select! {
+                biased;
                 // The consumer being dropped is no closing: it aborts this task.
                 _ = &mut closing => break,
                 can_go_on = self.take_step() => if !can_go_on { return },
@@ -204,6 +205,7 @@ impl Task {
             }
         };
         tokio::select! {
+            biased;
             notice = self.notices.recv() => match notice {
                 Some(Notice::Revoked) => self.membership.on_revoked(),
                 Some(Notice::Polled) => {}
@@ -241,7 +243,7 @@ impl Task {
     async fn own_connection(&self, patience_ms: u64) -> Result<Arc<Connection>> {
         let mut config = self.cluster.config().clone();
         config.request_timeout_ms = config.request_timeout_ms.saturating_add(patience_ms);
-        Connection::open(&self.node()?.address, &config).await
+        Connection::open(&*self.cluster.world().net, &self.node()?.address, &config).await
     }
 
     fn node(&self) -> Result<&Node> {

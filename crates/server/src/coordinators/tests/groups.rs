@@ -263,7 +263,7 @@ fn while_it_is_loaded_clients_are_told_so() {
         let released = Arc::new(parking_lot::Mutex::new(released));
         for _ in 0..8 {
             let released = Arc::clone(&released);
-            rig.broker.groups.loads.submit(move || {
+            rig.broker.groups.loads.submit(&*rig.broker.threads, move || {
                 let _released = released.lock().recv();
             });
         }

@@ -120,9 +120,10 @@ pub(crate) async fn serve(
         if waiting.begin(&fetched) {
             // Whatever ends the wait, the next round reads what is there.
             tokio::select! {
+                biased;
+                () = cx.broker.stopping() => {}
                 () = parked.woken() => {}
                 () = hurried(&parked, &mut deadline) => {}
-                () = cx.broker.stopping() => {}
             }
         }
         drop(waiting);
@@ -149,6 +150,7 @@ fn refill(cx: &RequestContext) -> std::time::Duration {
 /// Ends at the deadline; which comes nearer when the high watermark moves under a replica that waits.
 async fn hurried(parked: &ParkedFetch, deadline: &mut tokio::time::Instant) {
     tokio::select! {
+        biased;
         () = tokio::time::sleep_until(*deadline) => return,
         () = parked.hurried() => {}
     }

@@ -4,7 +4,7 @@
 //! anew, that went on since, that were left with unread records, or whose last answer was an error. The sessions are bounded by `max.incremental.fetch.session.cache.slots`; a client without one is
 //! answered in full every time.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use indexmap::IndexMap;
@@ -85,7 +85,7 @@ struct Session {
 pub(crate) struct FetchSessions {
     slots: usize,
     rng: Arc<dyn Rng>,
-    by_id: Mutex<HashMap<i32, Arc<Mutex<Session>>>>,
+    by_id: Mutex<BTreeMap<i32, Arc<Mutex<Session>>>>,
 }
 
 /// What a request's session fields came to.
@@ -114,7 +114,7 @@ impl Drop for SessionHandle {
 
 impl FetchSessions {
     pub(crate) fn new(slots: usize, rng: Arc<dyn Rng>) -> Self {
-        Self { slots, rng, by_id: Mutex::new(HashMap::new()) }
+        Self { slots, rng, by_id: Mutex::default() }
     }
 
     /// Finds, opens or closes the session that a request speaks of, and lists what is to be read.

@@ -232,6 +232,7 @@ impl Fetcher {
         while !self.flushing.is_empty() && !self.broker.is_stopping() {
             let inbox = Arc::clone(&self.inbox);
             tokio::select! {
+                biased;
                 () = inbox.told() => {}
                 () = sleep_until(deadline) => break,
             }
@@ -247,9 +248,10 @@ impl Fetcher {
         let next = self.paused.values().min().copied();
         let until = next.unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
         tokio::select! {
+            biased;
+            () = self.broker.stopping() => {}
             () = self.inbox.told() => {}
             () = sleep_until(until) => {}
-            () = self.broker.stopping() => {}
         }
     }
 
@@ -270,12 +272,13 @@ impl Fetcher {
             sleep_until(earliest).await;
         };
         tokio::select! {
+            biased;
+            () = self.broker.stopping() => Ended::Stopping,
             answered = link.call(&request) => match answered {
                 Ok(response) => Ended::Answered(Box::new(response), version),
                 Err(error) => Ended::Failed(error),
             },
             () = another => Ended::GivenUp,
-            () = self.broker.stopping() => Ended::Stopping,
         }
     }
 
@@ -353,9 +356,10 @@ impl Fetcher {
         let until = Instant::now() + self.backoff;
         self.backoff = (self.backoff * 2).min(self.backoff_max());
         tokio::select! {
+            biased;
+            () = self.broker.stopping() => {}
             () = sleep_until(until) => {}
             () = self.inbox.has_another() => {}
-            () = self.broker.stopping() => {}
         }
     }
 

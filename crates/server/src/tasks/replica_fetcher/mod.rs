@@ -119,8 +119,9 @@ pub(crate) async fn run(broker: Arc<Broker>) {
             tokio::task::spawn_local(fetcher::run(Arc::clone(&broker), slot, inbox));
         }
         tokio::select! {
-            () = broker.fetchers.has_new.notified() => {}
+            biased;
             () = broker.stopping() => return,
+            () = broker.fetchers.has_new.notified() => {}
         }
     }
 }

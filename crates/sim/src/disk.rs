@@ -1,0 +1,474 @@
+//! A machine's disk: what the process sees, and what a power cut leaves of it.
+//!
+//! A file's content is durable after `sync_data`, a name after `sync_dir` of the directory that it is
+//! in. What was not synced survives the end of the process, and of a power cut a part: blocks of what
+//! was written, in order or not. A process that has ended has no disk any more, whatever its tasks try
+//! while they are dropped.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::path::{Component, Path};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use kalda_env::disk::{Entry, Space};
+use kalda_env::{Disk, DiskFile, OpenMode};
+use parking_lot::Mutex;
+
+use crate::chance::Chance;
+use crate::trace::Trace;
+
+/// What is written at once or not at all.
+const BLOCK: usize = 512;
+
+/// What is wrong with a disk.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Faults {
+    /// Nothing more fits.
+    pub(crate) is_full: bool,
+    /// Writes and syncs fail.
+    pub(crate) is_broken: bool,
+    /// A sync of records takes up to so long.
+    pub(crate) sync_ms_max: u64,
+}
+
+/// The disk of a machine, across the lives of its process. Clones are the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct Platter {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    root: Mutex<Arc<Dir>>,
+    /// The number of the process that may use it; 0 while there is none.
+    life: AtomicU64,
+    faults: Mutex<Faults>,
+    trace: Trace,
+    name: String,
+}
+
+#[derive(Debug, Default)]
+struct Dir(Mutex<Entries>);
+
+#[derive(Debug, Default)]
+struct Entries {
+    now: BTreeMap<String, Node>,
+    durable: BTreeMap<String, Node>,
+}
+
+#[derive(Clone, Debug)]
+enum Node {
+    Dir(Arc<Dir>),
+    File(Arc<Mutex<Content>>),
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    now: Vec<u8>,
+    durable: Vec<u8>,
+    /// What was changed since the last sync.
+    changes: Vec<Change>,
+}
+
+#[derive(Debug)]
+enum Change {
+    Write(usize, Vec<u8>),
+    Len(usize),
+}
+
+impl Platter {
+    pub(crate) fn new(name: &str, trace: Trace) -> Self {
+        let shared = Shared {
+            root: Mutex::default(),
+            life: AtomicU64::new(0),
+            faults: Mutex::default(),
+            trace,
+            name: name.to_owned(),
+        };
+        Self { shared: Arc::new(shared) }
+    }
+
+    /// The disk in the hands of the process `life`, and of nobody else.
+    pub(crate) fn of_life(&self, life: u64) -> SimDisk {
+        self.shared.life.store(life, Ordering::Relaxed);
+        SimDisk { platter: self.clone(), life }
+    }
+
+    /// The process is gone.
+    pub(crate) fn end_life(&self) {
+        self.shared.life.store(0, Ordering::Relaxed);
+    }
+
+    /// The power is gone: what was not synced is lost, or a part of it.
+    pub(crate) fn cut_power(&self, chance: &Chance) {
+        self.end_life();
+        let is_ordered = chance.percent(70);
+        self.shared.root.lock().cut_power(chance, is_ordered);
+    }
+
+    /// Another disk is put in its place, with nothing on it.
+    pub(crate) fn wipe(&self) {
+        *self.shared.root.lock() = Arc::default();
+        *self.shared.faults.lock() = Faults::default();
+    }
+
+    pub(crate) fn set_faults(&self, faults: Faults) {
+        *self.shared.faults.lock() = faults;
+    }
+
+    pub(crate) fn faults(&self) -> Faults {
+        *self.shared.faults.lock()
+    }
+
+    /// All files below a path, with what is in them.
+    pub(crate) fn files_below(&self, path: &str) -> BTreeMap<String, Vec<u8>> {
+        let mut files = BTreeMap::new();
+        if let Some(Node::Dir(dir)) = self.find(Path::new(path)) {
+            dir.collect("", &mut files);
+        }
+        files
+    }
+
+    /// Flips one bit of a file that is at rest; answers where, if there is such a file.
+    pub(crate) fn flip_a_bit(
+        &self,
+        chance: &Chance,
+        is_meant: impl Fn(&str) -> bool,
+    ) -> Option<String> {
+        let files = self.files_below("/");
+        let meant: Vec<_> = files
+            .into_iter()
+            .filter(|(name, content)| is_meant(name) && !content.is_empty())
+            .collect();
+        if meant.is_empty() {
+            return None;
+        }
+        let (name, content) = &meant[chance.index(meant.len())];
+        let at = chance.index(content.len());
+        let bit = 1_u8 << chance.index(8);
+        let Some(Node::File(file)) = self.find(&Path::new("/").join(name)) else { return None };
+        let mut file = file.lock();
+        file.now[at] ^= bit;
+        if let Some(byte) = file.durable.get_mut(at) {
+            *byte ^= bit;
+        }
+        Some(format!("{name} at {at}"))
+    }
+
+    fn find(&self, path: &Path) -> Option<Node> {
+        let mut node = Node::Dir(Arc::clone(&self.shared.root.lock()));
+        for name in names(path) {
+            let Node::Dir(dir) = node else { return None };
+            node = dir.0.lock().now.get(name)?.clone();
+        }
+        Some(node)
+    }
+
+    fn dir(&self, path: &Path) -> io::Result<Arc<Dir>> {
+        match self.find(path) {
+            Some(Node::Dir(dir)) => Ok(dir),
+            Some(Node::File(_)) => Err(io::ErrorKind::NotADirectory.into()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// The directory that a path is in, and its last name there.
+    fn place<'a>(&self, path: &'a Path) -> io::Result<(Arc<Dir>, &'a str)> {
+        let name = path.file_name().and_then(|name| name.to_str());
+        let name = name.ok_or(io::ErrorKind::InvalidInput)?;
+        Ok((self.dir(path.parent().unwrap_or(Path::new("/")))?, name))
+    }
+}
+
+fn names(path: &Path) -> impl Iterator<Item = &str> {
+    path.components().filter_map(|component| match component {
+        Component::Normal(name) => name.to_str(),
+        _ => None,
+    })
+}
+
+impl Dir {
+    fn cut_power(&self, chance: &Chance, is_ordered: bool) {
+        let mut entries = self.0.lock();
+        entries.now = entries.durable.clone();
+        for node in entries.now.values() {
+            match node {
+                Node::Dir(dir) => dir.cut_power(chance, is_ordered),
+                Node::File(content) => content.lock().cut_power(chance, is_ordered),
+            }
+        }
+    }
+
+    fn sync_all(&self) {
+        let mut entries = self.0.lock();
+        entries.durable = entries.now.clone();
+        for node in entries.now.values() {
+            match node {
+                Node::Dir(dir) => dir.sync_all(),
+                Node::File(content) => content.lock().sync(),
+            }
+        }
+    }
+
+    fn collect(&self, path: &str, files: &mut BTreeMap<String, Vec<u8>>) {
+        for (name, node) in &self.0.lock().now {
+            let path = if path.is_empty() { name.clone() } else { format!("{path}/{name}") };
+            match node {
+                Node::Dir(dir) => dir.collect(&path, files),
+                Node::File(content) => {
+                    files.insert(path, content.lock().now.clone());
+                }
+            }
+        }
+    }
+}
+
+impl Content {
+    fn write(&mut self, bytes: &[u8], position: usize) {
+        write(&mut self.now, bytes, position);
+        self.changes.push(Change::Write(position, bytes.to_vec()));
+    }
+
+    fn set_len(&mut self, len: usize) {
+        self.now.resize(len, 0);
+        self.changes.push(Change::Len(len));
+    }
+
+    fn sync(&mut self) {
+        for change in std::mem::take(&mut self.changes) {
+            match change {
+                Change::Write(position, bytes) => write(&mut self.durable, &bytes, position),
+                Change::Len(len) => self.durable.resize(len, 0),
+            }
+        }
+    }
+
+    /// Leaves what was synced, and of the rest the first changes and some blocks of the next one; or
+    /// any blocks at all.
+    fn cut_power(&mut self, chance: &Chance, is_ordered: bool) {
+        let changes = std::mem::take(&mut self.changes);
+        let whole = chance.index(changes.len() + 1);
+        for (number, change) in changes.into_iter().enumerate() {
+            match change {
+                Change::Write(position, bytes) if is_ordered && number < whole => {
+                    write(&mut self.durable, &bytes, position);
+                }
+                Change::Len(len) if is_ordered && number < whole => self.durable.resize(len, 0),
+                Change::Write(position, bytes) if !is_ordered || number == whole => {
+                    for (at, block) in blocks(position, &bytes) {
+                        if chance.percent(50) {
+                            write(&mut self.durable, block, at);
+                        }
+                    }
+                }
+                Change::Write(..) | Change::Len(_) => {}
+            }
+        }
+        self.now = self.durable.clone();
+    }
+}
+
+fn write(content: &mut Vec<u8>, bytes: &[u8], position: usize) {
+    let end = position + bytes.len();
+    if content.len() < end {
+        content.resize(end, 0);
+    }
+    content[position..end].copy_from_slice(bytes);
+}
+
+/// Bytes cut where the blocks of the disk begin.
+fn blocks(mut position: usize, mut bytes: &[u8]) -> Vec<(usize, &[u8])> {
+    let mut cut = Vec::new();
+    while !bytes.is_empty() {
+        let len = bytes.len().min(BLOCK - position % BLOCK);
+        cut.push((position, &bytes[..len]));
+        position += len;
+        bytes = &bytes[len..];
+    }
+    cut
+}
+
+/// The disk in the hands of one process.
+#[derive(Clone, Debug)]
+pub(crate) struct SimDisk {
+    platter: Platter,
+    life: u64,
+}
+
+impl SimDisk {
+    fn check(&self) -> io::Result<()> {
+        if self.platter.shared.life.load(Ordering::Relaxed) != self.life {
+            return Err(io::Error::other("the process has ended"));
+        }
+        Ok(())
+    }
+
+    fn check_write(&self) -> io::Result<()> {
+        self.check()?;
+        if self.platter.faults().is_broken {
+            return Err(io::Error::other("the disk is broken"));
+        }
+        Ok(())
+    }
+
+    fn note(&self, what: &str, bytes: &[u8]) {
+        self.platter.shared.trace.note(&self.platter.shared.name, &[]);
+        self.platter.shared.trace.note(what, bytes);
+    }
+}
+
+impl Disk for SimDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> io::Result<Arc<dyn DiskFile>> {
+        self.check()?;
+        let (dir, name) = self.platter.place(path)?;
+        let mut entries = dir.0.lock();
+        let content = match (entries.now.get(name), mode) {
+            (Some(Node::Dir(_)), _) => return Err(io::ErrorKind::IsADirectory.into()),
+            (Some(_), OpenMode::CreateNew) => return Err(io::ErrorKind::AlreadyExists.into()),
+            (Some(Node::File(content)), _) => Arc::clone(content),
+            (None, OpenMode::Create | OpenMode::CreateNew) => {
+                self.check_write()?;
+                let content = Arc::<Mutex<Content>>::default();
+                entries.now.insert(name.to_owned(), Node::File(Arc::clone(&content)));
+                content
+            }
+            (None, _) => return Err(io::ErrorKind::NotFound.into()),
+        };
+        Ok(Arc::new(SimFile { content, disk: self.clone() }))
+    }
+
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.check_write()?;
+        let mut dir = Arc::clone(&self.platter.shared.root.lock());
+        for name in names(path) {
+            let made = || Node::Dir(Arc::default());
+            let node = dir.0.lock().now.entry(name.to_owned()).or_insert_with(made).clone();
+            let Node::Dir(next) = node else { return Err(io::ErrorKind::NotADirectory.into()) };
+            dir = next;
+        }
+        Ok(())
+    }
+
+    fn list(&self, path: &Path) -> io::Result<Vec<Entry>> {
+        self.check()?;
+        let dir = self.platter.dir(path)?;
+        let entries = dir.0.lock();
+        let entry = |(name, node): (&String, &Node)| Entry {
+            name: name.clone(),
+            is_dir: matches!(node, Node::Dir(_)),
+        };
+        Ok(entries.now.iter().map(entry).collect())
+    }
+
+    fn len(&self, path: &Path) -> io::Result<u64> {
+        self.check()?;
+        match self.platter.find(path) {
+            Some(Node::File(content)) => Ok(content.lock().now.len() as u64),
+            Some(Node::Dir(_)) => Ok(0),
+            None => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.check_write()?;
+        let (dir, name) = self.platter.place(from)?;
+        let (target, new) = self.platter.place(to)?;
+        let node = dir.0.lock().now.remove(name).ok_or(io::ErrorKind::NotFound)?;
+        target.0.lock().now.insert(new.to_owned(), node);
+        Ok(())
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        self.check_write()?;
+        let (dir, name) = self.platter.place(path)?;
+        let removed = dir.0.lock().now.remove(name);
+        removed.map(drop).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    fn remove_dir_all(&self, path: &Path) -> io::Result<()> {
+        self.remove_file(path)
+    }
+
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.check_write()?;
+        let dir = self.platter.dir(path)?;
+        let mut entries = dir.0.lock();
+        entries.durable = entries.now.clone();
+        Ok(())
+    }
+
+    fn sync_filesystem(&self, _path: &Path) -> io::Result<()> {
+        self.check_write()?;
+        self.platter.shared.root.lock().sync_all();
+        Ok(())
+    }
+
+    fn space(&self, _path: &Path) -> io::Result<Space> {
+        let usable = if self.platter.faults().is_full { 0 } else { 1 << 40 };
+        Ok(Space { total: 1 << 41, usable })
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Arc<dyn DiskFile>>> {
+        // The process before has ended, or its disk would not be ours.
+        self.open(path, OpenMode::Create).map(Some)
+    }
+}
+
+#[derive(Debug)]
+struct SimFile {
+    content: Arc<Mutex<Content>>,
+    disk: SimDisk,
+}
+
+impl DiskFile for SimFile {
+    fn read_at(&self, bytes: &mut [u8], position: u64) -> io::Result<usize> {
+        self.disk.check()?;
+        let content = self.content.lock();
+        let from = content.now.len().min(usize::try_from(position).unwrap_or(usize::MAX));
+        let len = bytes.len().min(content.now.len() - from);
+        bytes[..len].copy_from_slice(&content.now[from..from + len]);
+        Ok(len)
+    }
+
+    fn write_all_at(&self, bytes: &[u8], position: u64) -> io::Result<()> {
+        self.disk.check_write()?;
+        let position = usize::try_from(position).map_err(io::Error::other)?;
+        let mut content = self.content.lock();
+        let mut taken = bytes;
+        if self.disk.platter.faults().is_full && position + bytes.len() > content.now.len() {
+            // It takes a part before it refuses.
+            taken = &bytes[..bytes.len() / 2];
+        }
+        content.write(taken, position);
+        self.disk.note("write", taken);
+        if taken.len() < bytes.len() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.disk.check_write()?;
+        self.disk.note("sync", &[]);
+        self.content.lock().sync();
+        Ok(())
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.disk.check_write()?;
+        let len = usize::try_from(len).map_err(io::Error::other)?;
+        self.content.lock().set_len(len);
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        self.disk.check()?;
+        Ok(self.content.lock().now.len() as u64)
+    }
+
+    fn as_fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}

@@ -1,0 +1,259 @@
+//! One machine of the cluster: a disk, a clock, a link to the others, and a process that comes and goes.
+
+use std::cell::{Cell, RefCell};
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+
+use kalda_env::{Disk as _, OpenMode};
+use kalda_server::{BrokerConfig, Node, World};
+use tokio::sync::Notify;
+use turmoil::Sim;
+
+use crate::chance::Chance;
+use crate::clock::SimClock;
+use crate::disk::Platter;
+use crate::network::{Cuts, SimNet};
+use crate::threads::SimThreads;
+use crate::trace::Trace;
+
+/// Where the data lies on every machine.
+pub(crate) const DATA: &str = "/data";
+const CLUSTER_ID: &str = "4L6g3nShT-eMCtK--X86sw";
+
+/// The settings of every node. Times are short where the network of the simulation loses what a real
+/// one would send again.
+const SETTINGS: [(&str, &str); 16] = [
+    ("process.roles", "broker,controller"),
+    ("controller.listener.names", "CONTROLLER"),
+    ("listeners", "PLAINTEXT://:9092,CONTROLLER://:9093"),
+    ("controller.quorum.voters", "1@n1:9093,2@n2:9093,3@n3:9093"),
+    ("log.dirs", DATA),
+    ("default.replication.factor", "3"),
+    ("min.insync.replicas", "2"),
+    ("offsets.topic.num.partitions", "2"),
+    ("transaction.state.log.num.partitions", "2"),
+    ("group.initial.rebalance.delay.ms", "0"),
+    ("request.timeout.ms", "3000"),
+    ("replica.socket.timeout.ms", "3000"),
+    ("controller.socket.timeout.ms", "3000"),
+    ("socket.connection.setup.timeout.ms", "2000"),
+    ("replica.lag.time.max.ms", "5000"),
+    ("metadata.log.max.record.bytes.between.snapshots", "20000"),
+];
+
+/// Whether a process is to be there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Process {
+    /// It runs, or tries to start.
+    Up,
+    /// It is not started; the machine refuses connections.
+    Down,
+}
+
+/// A machine. Its process is turmoil's host of the same name.
+pub(crate) struct Machine {
+    pub(crate) name: String,
+    pub(crate) platter: Platter,
+    shared: Rc<Shared>,
+}
+
+struct Shared {
+    name: String,
+    number: u64,
+    seed: u64,
+    platter: Platter,
+    cuts: Cuts,
+    trace: Trace,
+    skew_ms: Arc<AtomicI64>,
+    wish: Cell<Process>,
+    lives: Cell<u64>,
+    /// Of the life that is on.
+    has_ended: RefCell<Arc<AtomicBool>>,
+    terminate: Notify,
+    /// What the newest life ended with, if it did.
+    ended: RefCell<Option<String>>,
+    is_serving: Cell<bool>,
+}
+
+impl Machine {
+    pub(crate) fn new(number: u64, seed: u64, cuts: &Cuts, trace: &Trace) -> Self {
+        let name = format!("n{number}");
+        let platter = Platter::new(&name, trace.clone());
+        let shared = Rc::new(Shared {
+            name: name.clone(),
+            number,
+            seed,
+            platter: platter.clone(),
+            cuts: Arc::clone(cuts),
+            trace: trace.clone(),
+            skew_ms: Arc::default(),
+            wish: Cell::new(Process::Up),
+            lives: Cell::new(0),
+            has_ended: RefCell::default(),
+            terminate: Notify::new(),
+            ended: RefCell::default(),
+            is_serving: Cell::new(false),
+        });
+        Self { name, platter, shared }
+    }
+
+    /// Puts the machine on the network and switches it on.
+    pub(crate) fn join(&self, sim: &mut Sim<'_>) {
+        let shared = Rc::clone(&self.shared);
+        sim.host(&*self.name, move || Rc::clone(&shared).run());
+    }
+
+    /// Whether a process is there or on its way.
+    pub(crate) fn is_up(&self) -> bool {
+        self.shared.wish.get() == Process::Up && self.shared.ended.borrow().is_none()
+    }
+
+    /// Whether clients are served.
+    pub(crate) fn is_serving(&self) -> bool {
+        self.is_up() && self.shared.is_serving.get()
+    }
+
+    /// `kill -9`: what was written is still there, and the machine refuses connections.
+    pub(crate) fn kill(&self, sim: &mut Sim<'_>) {
+        self.end_life();
+        self.platter.end_life();
+        sim.bounce(&*self.name);
+    }
+
+    /// The machine is dark: nobody is told, and what was not on the disk is lost.
+    pub(crate) fn cut_power(&self, sim: &mut Sim<'_>, chance: &Chance) {
+        self.end_life();
+        // Nothing leaves while its connections are dropped.
+        for other in others(&self.name) {
+            sim.partition(&*self.name, other);
+        }
+        self.platter.end_life();
+        sim.crash(&*self.name);
+        for other in others(&self.name) {
+            sim.repair(&*self.name, other);
+        }
+        self.platter.cut_power(chance);
+    }
+
+    /// Asks the process to stop, as SIGTERM does.
+    pub(crate) fn terminate(&self) {
+        self.shared.terminate.notify_one();
+    }
+
+    /// Starts the process, whatever became of the one before.
+    pub(crate) fn start(&self, sim: &mut Sim<'_>) {
+        self.end_life();
+        self.shared.wish.set(Process::Up);
+        sim.bounce(&*self.name);
+    }
+
+    /// A process that ended by itself leaves nothing behind: its tasks go with it.
+    pub(crate) fn bury(&self, sim: &mut Sim<'_>) {
+        let Some(line) = self.ended().filter(|_| self.shared.wish.get() == Process::Up) else {
+            return;
+        };
+        self.kill(sim);
+        *self.shared.ended.borrow_mut() = Some(line);
+    }
+
+    /// Sets the wall clock.
+    pub(crate) fn set_skew_ms(&self, skew_ms: i64) {
+        self.shared.skew_ms.store(skew_ms, Ordering::Relaxed);
+    }
+
+    fn end_life(&self) {
+        self.shared.has_ended.borrow().store(true, Ordering::Relaxed);
+        self.shared.wish.set(Process::Down);
+        self.shared.is_serving.set(false);
+        self.shared.ended.take();
+    }
+
+    /// What the newest life ended with, if it ended by itself.
+    pub(crate) fn ended(&self) -> Option<String> {
+        self.shared.ended.borrow().clone()
+    }
+}
+
+fn others(name: &str) -> impl Iterator<Item = &'static str> {
+    crate::HOSTS.into_iter().filter(move |host| *host != name)
+}
+
+impl Shared {
+    fn run(self: Rc<Self>) -> Pin<Box<dyn Future<Output = turmoil::Result>>> {
+        Box::pin(async move {
+            if self.wish.get() == Process::Down {
+                std::future::pending::<()>().await;
+            }
+            let ended = self.live().await;
+            self.is_serving.set(false);
+            self.trace.tell(&format!("{} ended: {ended}", self.name));
+            *self.ended.borrow_mut() = Some(ended);
+            // The machine goes on, and refuses connections.
+            std::future::pending::<()>().await;
+            Ok(())
+        })
+    }
+
+    /// One life of the process, up to the line with which it ends.
+    async fn live(&self) -> String {
+        let life = self.lives.get() + 1;
+        self.lives.set(life);
+        self.trace.tell(&format!("{} begins life {life}", self.name));
+        let has_ended = Arc::new(AtomicBool::new(false));
+        *self.has_ended.borrow_mut() = Arc::clone(&has_ended);
+        let disk = self.platter.of_life(life);
+        let chance = Chance::of(self.seed, self.number * 1000 + life);
+        if let Err(error) = format(&disk) {
+            return format!("the disk cannot be formatted: {error}");
+        }
+        let world = World {
+            clock: Arc::new(SimClock::new(Arc::clone(&self.skew_ms))),
+            rng: Arc::clone(&chance) as Arc<_>,
+            disk: Arc::new(disk),
+            net: Arc::new(SimNet { here: self.name.clone(), cuts: Arc::clone(&self.cuts) }),
+            threads: Arc::new(SimThreads { platter: self.platter.clone(), chance, has_ended }),
+        };
+        let node = match Node::start(self.config(), world).await {
+            Ok(node) => node,
+            Err(error) => return error.to_string(),
+        };
+        self.is_serving.set(true);
+        self.trace.tell(&format!("{} serves", self.name));
+        tokio::select! {
+            biased;
+            () = node.stopping() => {}
+            () = self.terminate.notified() => node.stop().await,
+        }
+        match node.wait().await {
+            Ok(()) => "closed clean".to_owned(),
+            Err(error) => error.to_string(),
+        }
+    }
+
+    fn config(&self) -> BrokerConfig {
+        let advertised = format!("PLAINTEXT://{0}:9092,CONTROLLER://{0}:9093", self.name);
+        let own = [("node.id", self.number.to_string()), ("advertised.listeners", advertised)];
+        let mut settings: Vec<(String, String)> = Vec::new();
+        settings.extend(SETTINGS.map(|(key, value)| (key.to_owned(), value.to_owned())));
+        settings.extend(own.map(|(key, value)| (key.to_owned(), value)));
+        let environment = [("CLUSTER_ID".to_owned(), CLUSTER_ID.to_owned())];
+        let (config, _) =
+            BrokerConfig::load(None, environment, &settings).expect("the settings hold");
+        config
+    }
+}
+
+/// The file system that the data lies on is there before the process.
+fn format(disk: &crate::disk::SimDisk) -> std::io::Result<()> {
+    if disk
+        .open(DATA.as_ref(), OpenMode::Read)
+        .is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound)
+    {
+        disk.create_dir_all(DATA.as_ref())?;
+        disk.sync_dir("/".as_ref())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,248 @@
+//! What the cluster is used for: writers and readers that talk to it through `kalda-client`.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use kalda_client::admin::{NewTopic, TopicRef};
+use kalda_client::{Client, ClientBuilder, ListedOffset, OffsetSpec, World};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::chance::Chance;
+use crate::clock::SimClock;
+use crate::lines::{LINES, producer_of, send};
+use crate::movers::MOVES;
+use crate::network::{Cuts, SimNet};
+use crate::oracle::{Fate, Oracle, Value};
+use crate::trace::Trace;
+
+/// Where the workload runs.
+pub(crate) const HOST: &str = "client";
+const REPLICAS: i16 = 3;
+/// A healed cluster has everything in order after this time.
+const SETTLE_MAX: Duration = Duration::from_secs(30);
+
+/// A topic that is written to and read.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Topic {
+    pub(crate) name: &'static str,
+    pub(crate) partitions: i32,
+    /// Whether a reader sees every offset.
+    pub(crate) is_dense: bool,
+}
+
+/// All of them.
+pub(crate) const TOPICS: [Topic; 2] = [LINES, MOVES];
+
+/// What goes on.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Phase {
+    /// The topics are being made.
+    Begin,
+    /// The cluster is used, and things happen to it.
+    Trouble,
+    /// Nothing happens any more: all must come back.
+    Healed,
+    /// The last look was taken.
+    Over,
+}
+
+/// The workload and those who drive it.
+pub(crate) struct Workload {
+    pub(crate) phase: Cell<Phase>,
+    pub(crate) oracle: RefCell<Oracle>,
+    pub(crate) seed: u64,
+    pub(crate) trace: Trace,
+    cuts: Cuts,
+}
+
+impl Workload {
+    pub(crate) fn new(seed: u64, cuts: &Cuts, trace: &Trace) -> Rc<Self> {
+        Rc::new(Self {
+            phase: Cell::new(Phase::Begin),
+            oracle: RefCell::new(Oracle::new(trace.clone())),
+            seed,
+            cuts: Arc::clone(cuts),
+            trace: trace.clone(),
+        })
+    }
+
+    /// A client with times that suit the simulation.
+    pub(crate) fn client(&self, name: &str, number: u64) -> Client {
+        self.builder(name, number).build().expect("the settings hold")
+    }
+
+    /// A client whose producers work in transactions.
+    pub(crate) fn transactional_client(&self, number: u64) -> Client {
+        let id = format!("mover-{number}");
+        let builder = self.builder(&id, 30 + number).set("transactional.id", &id);
+        builder.set("transaction.timeout.ms", "8000").build().expect("the settings hold")
+    }
+
+    pub(crate) fn builder(&self, name: &str, number: u64) -> ClientBuilder {
+        let world = World {
+            clock: Arc::new(SimClock::default()),
+            rng: Chance::of(self.seed, 1_000_000 + number),
+            net: Arc::new(SimNet { here: HOST.to_owned(), cuts: Arc::clone(&self.cuts) }),
+        };
+        Client::builder("n1:9092,n2:9092,n3:9092")
+            .client_id(name)
+            .set("request.timeout.ms", "3000")
+            .set("socket.connection.setup.timeout.ms", "2000")
+            .set("default.api.timeout.ms", "10000")
+            .set("delivery.timeout.ms", "9000")
+            .set("max.block.ms", "9000")
+            .set("linger.ms", "0")
+            .set("isolation.level", "read_committed")
+            .set("fetch.max.wait.ms", "300")
+            .set("reconnect.backoff.max.ms", "500")
+            .set("retry.backoff.max.ms", "500")
+            .world(world)
+    }
+
+    /// All of it, from the first topic to the last look.
+    pub(crate) async fn run(self: Rc<Self>) -> turmoil::Result {
+        for topic in TOPICS {
+            self.create_topic(topic).await;
+        }
+        self.phase.set(Phase::Trouble);
+        let mut tasks: Vec<JoinHandle<()>> = vec![
+            tokio::task::spawn_local(Rc::clone(&self).write(0)),
+            tokio::task::spawn_local(Rc::clone(&self).write(1)),
+            tokio::task::spawn_local(Rc::clone(&self).move_values(0)),
+        ];
+        let operator = tokio::task::spawn_local(Rc::clone(&self).operate());
+        for (reader, topic) in (0..).zip(TOPICS) {
+            tasks.push(tokio::task::spawn_local(Rc::clone(&self).read(reader, topic)));
+        }
+        while self.phase.get() == Phase::Trouble {
+            sleep(Duration::from_millis(50)).await;
+        }
+        // What it has asked for last is done before it is put in order.
+        operator.await?;
+        let client = self.client("judge", 1);
+        self.settle(&client).await;
+        for task in tasks {
+            task.await?;
+        }
+        self.judge(&client).await;
+        self.phase.set(Phase::Over);
+        Ok(())
+    }
+
+    async fn create_topic(&self, topic: Topic) {
+        let client = self.client("maker", 0);
+        let new = NewTopic {
+            name: topic.name.to_owned(),
+            partitions: Some(topic.partitions),
+            replication_factor: Some(REPLICAS),
+            ..NewTopic::default()
+        };
+        let begun = Instant::now();
+        while let Err(error) = client.admin().create_topic(&new, false).await {
+            assert!(begun.elapsed() < SETTLE_MAX, "no topic can be created: {error}");
+            sleep(Duration::from_millis(200)).await;
+        }
+        self.trace.tell(&format!("{} is created", topic.name));
+    }
+
+    /// Everything comes back in time.
+    async fn settle(&self, client: &Client) {
+        let begun = Instant::now();
+        loop {
+            let in_order = timeout(Duration::from_secs(8), async {
+                self.spread(&client.admin()).await?;
+                for topic in TOPICS {
+                    self.describe(client, topic).await?;
+                }
+                Ok::<_, String>(())
+            });
+            let why = match in_order.await {
+                Ok(Ok(())) => break,
+                Ok(Err(why)) => why,
+                Err(_) => "no answer in time".to_owned(),
+            };
+            assert!(begun.elapsed() < SETTLE_MAX, "not in order after {SETTLE_MAX:?}: {why}");
+            sleep(Duration::from_millis(250)).await;
+        }
+        self.trace.tell(&format!("all is in order after {:?}", begun.elapsed()));
+    }
+
+    /// All that must be there is.
+    async fn judge(&self, client: &Client) {
+        self.write_afresh(client).await;
+        for topic in TOPICS {
+            self.read_all(client, topic).await;
+        }
+        self.oracle.borrow().check_transactions();
+    }
+
+    async fn describe(&self, client: &Client, topic: Topic) -> Result<(), String> {
+        let name = TopicRef::Name(topic.name.to_owned());
+        let described = client.admin().describe_topic(&name, 100).await;
+        for partition in described.map_err(|error| error.to_string())?.partitions {
+            let has_all = partition.isr.len() == REPLICAS as usize
+                && partition.replicas.len() == REPLICAS as usize;
+            if partition.leader.is_none() || !has_all {
+                return Err(format!("{}: {partition:?}", topic.name));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every partition takes a record, and the transactional id a transaction.
+    async fn write_afresh(&self, client: &Client) {
+        let producer = producer_of(client);
+        for partition in 0..LINES.partitions {
+            let value = Value { writer: 99_999, number: partition as u64 };
+            self.oracle.borrow_mut().on_sent(LINES.name, partition, value);
+            let delivery = send(&producer, LINES, partition, value).await.expect("it is taken");
+            let sent = delivery.await.expect("it is acknowledged");
+            self.oracle.borrow_mut().on_acknowledged(value, sent.offset);
+        }
+        producer.close().await;
+        let producer = producer_of(&self.transactional_client(0));
+        producer.init_transactions().await.expect("the id is to be had");
+        producer.begin_transaction().expect("none is open");
+        let mut values = Vec::new();
+        for partition in 0..MOVES.partitions {
+            let value = Value { writer: 99_998, number: partition as u64 };
+            self.oracle.borrow_mut().on_sent(MOVES.name, partition, value);
+            let delivery = send(&producer, MOVES, partition, value).await.expect("it is taken");
+            delivery.await.expect("it is acknowledged");
+            values.push(value);
+        }
+        producer.commit_transaction().await.expect("it is committed");
+        self.oracle.borrow_mut().on_transaction(values, Fate::Committed);
+        producer.close().await;
+    }
+
+    /// Reads all that is committed; no transaction may be in the way.
+    async fn read_all(&self, client: &Client, topic: Topic) {
+        let begun = Instant::now();
+        let mut consumer = client.consumer().expect("the settings hold");
+        let mut next = topic.assign_all(&mut consumer);
+        let wanted = topic.all().map(|at| (at, OffsetSpec::Latest)).collect();
+        let listed = client.admin().list_offsets(&wanted).await.expect("it is told");
+        let end = |listed: kalda_client::Result<ListedOffset>| {
+            listed.expect("the end is known").offset.expect("there is an end").0
+        };
+        let ends: Vec<i64> = listed.into_values().map(end).collect();
+        loop {
+            let is_whole = topic
+                .all()
+                .zip(&ends)
+                .all(|(at, end)| consumer.position(&at).is_some_and(|position| position.0 >= *end));
+            if is_whole {
+                break;
+            }
+            assert!(begun.elapsed() < SETTLE_MAX, "{}: {next:?} of {ends:?}", topic.name);
+            self.poll(topic, &mut consumer, &mut next).await;
+        }
+        for (partition, end) in (0..).zip(ends) {
+            self.oracle.borrow().on_whole_read(topic.name, partition, end);
+        }
+    }
+}
