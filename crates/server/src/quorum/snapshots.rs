@@ -28,7 +28,7 @@ impl QuorumLoop {
         drop(log);
         let (image, quorum) = (self.loader.image().clone(), self.broker.quorum.clone());
         let run = move || quorum.send(Event::SnapshotWritten(job.write(image.to_records())));
-        match std::thread::Builder::new().name("kalda-snapshot".to_owned()).spawn(run) {
+        match self.broker.threads.run("kalda-snapshot", Box::new(run)) {
             Ok(_) => self.is_writing_snapshot = true,
             Err(error) => tracing::error!(%error, "no thread to write a snapshot of the metadata"),
         }
