@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use kalda_metadata::config::topic_key;
-use kalda_metadata::{PartitionRegistration, ResourceType};
+use kalda_metadata::{ConfigResource, Image, PartitionRegistration, ResourceType, TopicImage};
 use kalda_model::{
     BrokerId, LeaderEpoch, PartitionEpoch, TopicId, topic_names_collide, validate_topic_name,
 };
@@ -259,10 +259,22 @@ impl Controller<'_> {
     }
 
     fn accepted(&self, topic: &CreatableTopic, plan: &Plan) -> CreatableTopicResult {
-        let sources = self.sources();
         let replicas = plan.partitions.values().next().map_or(0, |first| first.replicas.len());
+        let shape = (plan.partitions.len(), replicas);
+        self.made(&topic.name, plan.id, shape, Some(&plan.settings))
+    }
+
+    /// A topic of so many partitions and replicas, as its maker is told of it.
+    fn made(
+        &self,
+        name: &str,
+        topic_id: TopicId,
+        (partitions, replicas): (usize, usize),
+        settings: Option<&Settings>,
+    ) -> CreatableTopicResult {
+        let sources = self.sources();
         let configs = kalda_metadata::config::topic_keys().iter().map(|key| {
-            let resolved = sources.topic_with(key, Some(&plan.settings), replicas);
+            let resolved = sources.topic_with(key, settings, replicas);
             CreatableTopicConfigs {
                 name: key.name.to_owned(),
                 value: resolved.value,
@@ -272,14 +284,39 @@ impl Controller<'_> {
             }
         });
         CreatableTopicResult {
-            name: topic.name.clone(),
-            topic_id: plan.id,
+            name: name.to_owned(),
+            topic_id,
             error_code: ErrorCode::None.code(),
             error_message: None,
             topic_config_error_code: ErrorCode::None.code(),
-            num_partitions: i32::try_from(plan.partitions.len()).unwrap_or(i32::MAX),
+            num_partitions: i32::try_from(partitions).unwrap_or(i32::MAX),
             replication_factor: i16::try_from(replicas).unwrap_or(i16::MAX),
             configs: Some(configs.collect()),
+        }
+    }
+
+    /// Corrects the answer to a `request` that was asked twice, because an answer got lost: a topic
+    /// that is not in `before`, and is there now in the shape that was asked for, is what the first
+    /// asking made.
+    pub fn settle_created_topics(
+        &self,
+        request: &CreateTopicsRequest,
+        response: &mut CreateTopicsResponse,
+        before: &Image,
+    ) {
+        for told in &mut response.topics {
+            let asked = request.topics.iter().find(|topic| topic.name == told.name);
+            let made = self.image.topics.by_name(&told.name);
+            let (Some(asked), Some(made)) = (asked, made) else { continue };
+            let is_new = !request.validate_only && before.topics.by_name(&told.name).is_none();
+            let is_refused = told.error_code == ErrorCode::TopicAlreadyExists.code();
+            if !is_new || !is_refused || !is_as_asked(made, asked) {
+                continue;
+            }
+            let replicas = made.partitions.values().next().map_or(0, |it| it.replicas.len());
+            let settings = self.image.configs.of(&ConfigResource::topic(&told.name));
+            let shape = (made.partitions.len(), replicas);
+            *told = self.made(&told.name, made.id, shape, settings.map(|it| &**it));
         }
     }
 }
@@ -300,4 +337,20 @@ impl Plan {
             records.push(MetadataRecord::Partition(partition.to_record(self.id, index)));
         }
     }
+}
+
+/// Whether a topic has as many partitions and replicas as were asked for; -1 asks for the defaults.
+fn is_as_asked(made: &TopicImage, asked: &CreatableTopic) -> bool {
+    let count = i32::try_from(made.partitions.len()).unwrap_or(i32::MAX);
+    if !asked.assignments.is_empty() {
+        return asked.assignments.iter().all(|wanted| {
+            let made = made.partitions.get(&wanted.partition_index);
+            made.is_some_and(|it| it.replicas.iter().map(|id| id.0).eq(wanted.broker_ids.clone()))
+        }) && made.partitions.len() == asked.assignments.len();
+    }
+    let is_factor = |it: &PartitionRegistration| {
+        i16::try_from(it.replicas.len()) == Ok(asked.replication_factor)
+    };
+    (asked.num_partitions < 0 || asked.num_partitions == count)
+        && (asked.replication_factor < 0 || made.partitions.values().all(|it| is_factor(it)))
 }

@@ -15,6 +15,8 @@ struct Session {
     /// The life of the broker that it belongs to.
     epoch: BrokerEpoch,
     last_contact_ms: i64,
+    /// When the broker was looked for last because its heartbeat was late.
+    looked_for_ms: i64,
     /// Whether the broker itself was heard by this controller, or only assumed to live.
     is_heard: bool,
     /// Whether the connection that it speaks through is up, as far as is known.
@@ -33,14 +35,27 @@ struct Session {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BrokerSessions {
     session_timeout_ms: i64,
+    /// After so long a heartbeat is late.
+    late_ms: i64,
     by_broker: BTreeMap<BrokerId, Session>,
 }
+
+/// How much later than its interval a heartbeat may always come.
+const LATE_MS_MIN: i64 = 250;
 
 impl BrokerSessions {
     /// No broker is known; `session_timeout_ms` is `broker.session.timeout.ms`.
     #[must_use]
     pub fn new(session_timeout_ms: i64) -> Self {
-        Self { session_timeout_ms, by_broker: BTreeMap::new() }
+        Self { session_timeout_ms, late_ms: i64::MAX, by_broker: BTreeMap::new() }
+    }
+
+    /// Brokers that are not heard of for a good deal longer than `interval_ms`, which is
+    /// `broker.heartbeat.interval.ms`, are to be looked for.
+    #[must_use]
+    pub fn with_heartbeats_every(mut self, interval_ms: i64) -> Self {
+        self.late_ms = interval_ms.saturating_add(LATE_MS_MIN.max(interval_ms / 4));
+        self
     }
 
     /// This controller became the active one: every registered broker, fenced or not, gets a whole
@@ -58,6 +73,27 @@ impl BrokerSessions {
     pub fn next_expiry_ms(&self) -> Option<i64> {
         let running = self.by_broker.values().filter(|session| !session.has_ended);
         running.map(|session| session.last_contact_ms.saturating_add(self.session_timeout_ms)).min()
+    }
+
+    /// When the next heartbeat is late; `None` while none can be.
+    #[must_use]
+    pub fn next_late_ms(&self) -> Option<i64> {
+        let running = self.by_broker.values().filter(|session| !session.has_ended);
+        running.map(|session| self.late_at_ms(session)).min()
+    }
+
+    /// The brokers whose heartbeat is late. Perhaps they are no more, and their connection broke unnoticed;
+    /// they are told again when as much time has passed once more.
+    pub fn take_late(&mut self, now_ms: i64) -> Vec<BrokerId> {
+        let is_late = |session: &Session| !session.has_ended && self.late_at_ms(session) <= now_ms;
+        let late = self.by_broker.iter().filter(|(_, session)| is_late(session));
+        let late: Vec<_> = late.map(|(id, _)| *id).collect();
+        for id in &late {
+            if let Some(session) = self.by_broker.get_mut(id) {
+                session.looked_for_ms = now_ms;
+            }
+        }
+        late
     }
 
     /// When `broker` was last heard, if this controller heard it at all.
@@ -178,6 +214,10 @@ impl BrokerSessions {
         offsets.min().unwrap_or(i64::MAX)
     }
 
+    fn late_at_ms(&self, session: &Session) -> i64 {
+        session.last_contact_ms.max(session.looked_for_ms).saturating_add(self.late_ms)
+    }
+
     fn is_over(&self, session: &Session, now_ms: i64) -> bool {
         now_ms >= session.last_contact_ms.saturating_add(self.session_timeout_ms)
     }
@@ -188,6 +228,7 @@ impl Session {
         Self {
             epoch,
             last_contact_ms: now_ms,
+            looked_for_ms: now_ms,
             is_heard: false,
             is_connected: true,
             has_ended: false,

@@ -29,6 +29,48 @@ pub struct SupportedFeature {
     pub max: i16,
 }
 
+impl From<&BrokerEndpoint> for Endpoint {
+    fn from(record: &BrokerEndpoint) -> Self {
+        Self {
+            listener: record.name.clone(),
+            host: record.host.clone(),
+            port: record.port,
+            security_protocol: record.security_protocol,
+        }
+    }
+}
+
+impl From<&Endpoint> for BrokerEndpoint {
+    fn from(endpoint: &Endpoint) -> Self {
+        Self {
+            name: endpoint.listener.clone(),
+            host: endpoint.host.clone(),
+            port: endpoint.port,
+            security_protocol: endpoint.security_protocol,
+        }
+    }
+}
+
+impl From<&BrokerFeature> for SupportedFeature {
+    fn from(record: &BrokerFeature) -> Self {
+        Self {
+            name: record.name.clone(),
+            min: record.min_supported_version,
+            max: record.max_supported_version,
+        }
+    }
+}
+
+impl From<&SupportedFeature> for BrokerFeature {
+    fn from(feature: &SupportedFeature) -> Self {
+        Self {
+            name: feature.name.clone(),
+            min_supported_version: feature.min,
+            max_supported_version: feature.max,
+        }
+    }
+}
+
 /// One life of a broker, as the controller recorded it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct BrokerRegistration {
@@ -96,23 +138,12 @@ impl BrokerRegistration {
     /// The record from which this registration can be replayed.
     #[must_use]
     pub fn to_record(&self) -> RegisterBrokerRecord {
-        let end_points = self.endpoints.iter().map(|endpoint| BrokerEndpoint {
-            name: endpoint.listener.clone(),
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-            security_protocol: endpoint.security_protocol,
-        });
-        let features = self.features.iter().map(|feature| BrokerFeature {
-            name: feature.name.clone(),
-            min_supported_version: feature.min,
-            max_supported_version: feature.max,
-        });
         RegisterBrokerRecord {
             broker_id: self.id.0,
             incarnation_id: self.incarnation_id,
             broker_epoch: self.epoch.0,
-            end_points: end_points.collect(),
-            features: features.collect(),
+            end_points: self.endpoints.iter().map(Into::into).collect(),
+            features: self.features.iter().map(Into::into).collect(),
             rack: self.rack.clone(),
             fenced: self.fenced,
             in_controlled_shutdown: self.in_controlled_shutdown,
@@ -124,23 +155,12 @@ impl BrokerRegistration {
 
 impl From<&RegisterBrokerRecord> for BrokerRegistration {
     fn from(record: &RegisterBrokerRecord) -> Self {
-        let endpoints = record.end_points.iter().map(|endpoint| Endpoint {
-            listener: endpoint.name.clone(),
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-            security_protocol: endpoint.security_protocol,
-        });
-        let features = record.features.iter().map(|feature| SupportedFeature {
-            name: feature.name.clone(),
-            min: feature.min_supported_version,
-            max: feature.max_supported_version,
-        });
         Self {
             id: BrokerId(record.broker_id),
             incarnation_id: record.incarnation_id,
             epoch: BrokerEpoch(record.broker_epoch),
-            endpoints: endpoints.collect(),
-            features: features.collect(),
+            endpoints: record.end_points.iter().map(Into::into).collect(),
+            features: record.features.iter().map(Into::into).collect(),
             rack: record.rack.clone(),
             fenced: record.fenced,
             in_controlled_shutdown: record.in_controlled_shutdown,

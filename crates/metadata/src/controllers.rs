@@ -1,9 +1,7 @@
 //! The controllers that have registered with the active one.
 
 use kalda_model::{BrokerId, Uuid};
-use kalda_protocol::stored::metadata::{
-    ControllerEndpoint, ControllerFeature, RegisterControllerRecord,
-};
+use kalda_protocol::stored::metadata::RegisterControllerRecord;
 
 use crate::brokers::{Endpoint, SupportedFeature};
 
@@ -30,46 +28,24 @@ impl ControllerRegistration {
     /// The record from which this registration can be replayed.
     #[must_use]
     pub fn to_record(&self) -> RegisterControllerRecord {
-        let end_points = self.endpoints.iter().map(|endpoint| ControllerEndpoint {
-            name: endpoint.listener.clone(),
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-            security_protocol: endpoint.security_protocol,
-        });
-        let features = self.features.iter().map(|feature| ControllerFeature {
-            name: feature.name.clone(),
-            min_supported_version: feature.min,
-            max_supported_version: feature.max,
-        });
         RegisterControllerRecord {
             controller_id: self.id.0,
             incarnation_id: self.incarnation_id,
             // Nothing migrates from ZooKeeper here.
             zk_migration_ready: false,
-            end_points: end_points.collect(),
-            features: features.collect(),
+            end_points: self.endpoints.iter().map(Into::into).collect(),
+            features: self.features.iter().map(Into::into).collect(),
         }
     }
 }
 
 impl From<&RegisterControllerRecord> for ControllerRegistration {
     fn from(record: &RegisterControllerRecord) -> Self {
-        let endpoints = record.end_points.iter().map(|endpoint| Endpoint {
-            listener: endpoint.name.clone(),
-            host: endpoint.host.clone(),
-            port: endpoint.port,
-            security_protocol: endpoint.security_protocol,
-        });
-        let features = record.features.iter().map(|feature| SupportedFeature {
-            name: feature.name.clone(),
-            min: feature.min_supported_version,
-            max: feature.max_supported_version,
-        });
         Self {
             id: BrokerId(record.controller_id),
             incarnation_id: record.incarnation_id,
-            endpoints: endpoints.collect(),
-            features: features.collect(),
+            endpoints: record.end_points.iter().map(Into::into).collect(),
+            features: record.features.iter().map(Into::into).collect(),
         }
     }
 }

@@ -12,8 +12,8 @@ mod snapshot;
 
 pub use bootstrap::{read_bootstrap, write_bootstrap};
 pub use log::{
-    CarryOutError, Committed, MetadataLog, OpenError, Opening, Outcome, decision_batches,
-    decode_batches, format,
+    CarryOutError, Committed, MetadataLog, OpenError, Opening, Outcome, SnapshotJob,
+    decision_batches, decode_batches, format,
 };
 pub use quorum_state::{QuorumState, QuorumStateError};
 pub use snapshot::SnapshotId;

@@ -24,7 +24,7 @@ use kalda_storage::{
 pub use batches::decode_batches;
 use batches::{batch_of, data_batch, records_of};
 pub use carry_out::{CarryOutError, Outcome};
-pub use snapshots::format;
+pub use snapshots::{SnapshotJob, format};
 
 use crate::quorum::{LogView, OffsetAndEpoch, Restored, VoterSet};
 use crate::quorum_state::{QuorumState, QuorumStateError};

@@ -13,7 +13,7 @@ const FILE: &str = "quorum-state";
 const VERSION: i16 = 1;
 
 /// What this voter knows of the newest election.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct QuorumState {
     /// The newest epoch heard of.
     pub epoch: LeaderEpoch,

@@ -20,7 +20,7 @@ const RECORDS_PER_BATCH: usize = 1024;
 const SUFFIX: &str = ".checkpoint";
 
 /// What a snapshot reaches up to.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct SnapshotId {
     /// The end (exclusive) of the records in it.
     pub end_offset: Offset,

@@ -330,6 +330,23 @@ fn redpanda_30817_a_follower_that_only_cuts_its_log_hears_its_leader_too() {
     assert!(one.quorum.log().end_offset() < Offset(9));
 }
 
+/// It may be a voter in the log of the candidate, who needs it.
+#[test]
+fn an_observer_that_hears_its_leader_no_more_lets_others_stand() {
+    let mut one = One::new(9, voters(3));
+    one.request(begin(1, 9, 1));
+    fetched(&mut one, 1, 1, FetchResponse::default());
+    let is_granted = |one: &mut One| {
+        let effects = one.request(vote(2, 9, 1, end(0, 0), true));
+        one.answers(&effects)[0].body == ResponseBody::Vote { granted: true }
+    };
+    assert!(!is_granted(&mut one), "it hears its leader");
+    one.tick_at(one.now + 1999);
+    assert!(!is_granted(&mut one), "its leader may still be there");
+    one.tick_at(one.now + 1);
+    assert!(is_granted(&mut one), "nobody can be elected without it");
+}
+
 #[test]
 fn hashicorp_661_epoch_and_vote_are_one_write_before_anyone_hears_of_it() {
     let mut one = One::new(1, voters(3));
@@ -375,6 +392,41 @@ fn openraft_cecb5de8_a_flush_of_what_was_cut_is_no_acknowledgement() {
     one.flush();
     assert_eq!(one.quorum.log().flushed_offset(), Offset(4));
     assert_eq!(one.take_sent().len(), 1);
+}
+
+/// On a busy disk flushes took seconds, and the quorum lost its leader without a fault.
+#[test]
+fn a_follower_whose_flush_takes_its_time_gives_signs_of_life() {
+    let mut one = One::new(1, voters(3));
+    one.request(begin(2, 1, 1));
+    let batches = vec![data(0, 4, 1)];
+    let body = FetchResponse { high_watermark: Offset(4), batches, ..FetchResponse::default() };
+    fetched(&mut one, 2, 1, FetchResponse { high_watermark: Offset::ZERO, ..body.clone() });
+    assert!(one.take_sent().is_empty(), "there is nothing to ask for yet");
+    let (begun, mut signs) = (one.now, 0);
+    while one.now < begun + 10_000 {
+        one.tick_at(one.quorum.wake_at());
+        for (from, correlation, request) in one.take_sent() {
+            let Request::Fetch(sign) = request else { panic!("{request:?}") };
+            assert_eq!(sign.end, end(0, 0), "what is not on disk is not told");
+            // The answer fits to what was told, and says nothing of what is there.
+            let response = Response {
+                refusal: None,
+                epoch: LeaderEpoch(1),
+                leader: Some(BrokerId(2)),
+                body: ResponseBody::Fetch(body.clone()),
+            };
+            one.input(Input::Response { from, correlation, response });
+            signs += 1;
+        }
+        assert_eq!(one.quorum.role(), RoleName::Follower);
+    }
+    assert!((15..=25).contains(&signs), "{signs} signs in ten seconds");
+    assert_eq!(one.quorum.log().end_offset(), Offset(4));
+    assert_eq!(one.quorum.high_watermark(), Offset::ZERO);
+    one.flush();
+    let (_, _, request) = one.take_sent().remove(0);
+    assert!(matches!(request, Request::Fetch(fetch) if fetch.end == end(4, 1)));
 }
 
 #[test]

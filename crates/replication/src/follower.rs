@@ -9,14 +9,14 @@ use crate::effects::Effects;
 use crate::partition::{Durability, Partition, Role};
 
 /// A replica that does not lead.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct Following {
     /// It must not go on under this leader: it would lose what was committed.
     is_stopped: bool,
 }
 
 /// What a follower asks its leader for.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct FetchPosition {
     /// Whom it asks.
     pub leader: BrokerId,
@@ -29,7 +29,7 @@ pub struct FetchPosition {
 }
 
 /// What is to be done with the log after an answer.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum NextStep {
     /// Nothing: the answer is to a question that nobody asks any more.
     Stale,
@@ -45,7 +45,7 @@ pub enum NextStep {
 }
 
 /// The leader's log as it answered to an offset that it does not have.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct OutOfRange {
     /// Where it starts.
     pub leader_start: Offset,
@@ -55,7 +55,7 @@ pub struct OutOfRange {
 
 /// The leader lacks records that were committed: its disk was lost, or it was elected uncleanly. The
 /// replica stops rather than lose them too.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 #[error(
     "the leader's log ends at offset {leader_end}, but everything below {high_watermark} was committed"
 )]

@@ -10,7 +10,7 @@ use crate::leader::{Brokers, is_eligible};
 use crate::partition::{Partition, Role};
 
 /// The ISR as this leader knows it.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(crate) struct IsrState {
     committed: Vec<BrokerId>,
     pending: Option<Pending>,
@@ -18,7 +18,7 @@ pub(crate) struct IsrState {
     proposals: u64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct Pending {
     isr: Vec<BrokerId>,
     /// Whether somebody is added; or else somebody is taken out.
@@ -27,7 +27,7 @@ struct Pending {
     step: Step,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Step {
     /// To be sent.
     Ready,
@@ -62,7 +62,7 @@ impl IsrState {
 }
 
 /// A change to be asked of the controller.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Proposal {
     /// To be handed back with the answer.
     pub number: u64,
@@ -75,7 +75,7 @@ pub struct Proposal {
 }
 
 /// What the controller answered.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum AlterAnswer {
     /// This holds.
     Altered {
@@ -91,7 +91,7 @@ pub enum AlterAnswer {
 }
 
 /// Why the controller did not say that the change holds.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum AlterRefused {
     /// It was not done for certain: INELIGIBLE_REPLICA, OPERATION_NOT_ATTEMPTED.
     NotDone,

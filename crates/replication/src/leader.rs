@@ -8,7 +8,7 @@ use crate::partition::{Partition, Role, Settings};
 use crate::remote::Remote;
 
 /// What the metadata says of a broker at the moment.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct BrokerState {
     /// The epoch of its registration.
     pub epoch: BrokerEpoch,
@@ -36,7 +36,7 @@ pub struct ReplicaFetch {
 }
 
 /// What this replica knows of the epoch before the one that begins.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Before {
     /// All: it was told of it.
     Known,
@@ -45,7 +45,7 @@ pub(crate) enum Before {
 }
 
 /// A reign: from the election of this replica until somebody else is elected.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Leading {
     /// Where the log ended when the epoch began.
     pub(crate) epoch_start: Offset,

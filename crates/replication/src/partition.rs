@@ -8,7 +8,7 @@ use crate::isr::IsrState;
 use crate::leader::{Before, Leading};
 
 /// When a record counts as written on a replica.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Durability {
     /// When it is on disk: the default, see `docs/decisions/0003-acknowledged-means-durable.md`.
     Fsync,
@@ -17,7 +17,7 @@ pub enum Durability {
 }
 
 /// What a producer waits for (`acks`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Acks {
     /// Nothing; no answer is sent.
     None,
@@ -41,7 +41,7 @@ impl Acks {
 }
 
 /// What the topic's settings mean for its partitions.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct Settings {
     /// When a record counts as written.
     pub durability: Durability,
@@ -71,14 +71,14 @@ pub struct Metadata<'a> {
 }
 
 /// What this replica does at the moment.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Role {
     Leader(Leading),
     Follower(Following),
 }
 
 /// One partition on one replica. Events arrive under the partition's own short lock.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Partition {
     pub(crate) local: BrokerId,
     pub(crate) leader: BrokerId,

@@ -4,7 +4,7 @@
 use kalda_model::{BrokerEpoch, BrokerId, Offset};
 
 /// When a replica had all of the leader's log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum CaughtUp {
     /// It has.
     Now,
@@ -17,7 +17,7 @@ pub(crate) enum CaughtUp {
 }
 
 /// What a leader knows of another replica.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Remote {
     pub(crate) id: BrokerId,
     /// What it has, by its last fetch; `None` until it has fetched in this reign.

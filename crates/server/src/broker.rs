@@ -3,8 +3,10 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI16, AtomicI64, Ordering};
+use std::time::Duration;
 
 use kalda_client::HostPort;
+use kalda_controller::Controller;
 use kalda_env::{Clock, Disk, FsDisk, OsRng, Rng, SystemClock, SystemThreads, Threads};
 use kalda_metadata::config::ConfigSources;
 use kalda_metadata::{BrokerRegistration, Endpoint, Image, TopicImage};
@@ -31,7 +33,7 @@ use crate::tasks::cleaner::Cleaner;
 use crate::tasks::directory_move::Moves;
 use crate::tasks::replica_fetcher::Fetchers;
 use crate::transactions::TransactionCoordinator;
-use crate::watched::{Watched, Watcher};
+use crate::watched::Watched;
 
 pub(crate) use kalda_controller::{KRAFT_VERSION, SUPPORTED_FEATURES};
 
@@ -216,14 +218,23 @@ impl Broker {
         }
     }
 
+    /// Waits until this node acts on metadata as `is_seen` wants it, for a second at most: another
+    /// controller than its own may be ahead of it.
+    pub(crate) async fn until_seen(&self, is_seen: impl Fn(&Image) -> bool) {
+        const LONGEST: Duration = Duration::from_secs(1);
+        let mut published = self.published.subscribe();
+        let seen = published.wait_for(|_| is_seen(&self.image()));
+        let _lagging = tokio::time::timeout(LONGEST, seen).await;
+    }
+
+    /// The rules of the controller, on a state of the metadata.
+    pub(crate) fn controller_on<'a>(&'a self, image: &'a Image) -> Controller<'a> {
+        Controller { image, rng: &*self.rng, node: self.node, static_config: &self.config.values }
+    }
+
     /// The end of the metadata that this node acts on.
     pub(crate) fn published_end(&self) -> Offset {
         *self.published.borrow()
-    }
-
-    /// Tells when there is newer metadata.
-    pub(crate) fn watch_published(&self) -> Watcher<Offset> {
-        self.published.subscribe()
     }
 
     /// Whether `peer` came in where nodes ask the controllers.
@@ -277,6 +288,13 @@ impl Broker {
 
     pub(crate) fn set_kraft_version(&self, version: i16) {
         self.kraft_version.store(version, Ordering::Relaxed);
+    }
+
+    /// Who is named to clients as the controller. Any broker passes on what is for it: this one,
+    /// unless the others take it for dead; clients look it up among the brokers that are `shown`.
+    pub(crate) fn named_controller(&self, mut shown: impl Iterator<Item = BrokerId>) -> BrokerId {
+        let first = shown.next().unwrap_or(BrokerId::NONE);
+        if first == self.node || shown.any(|id| id == self.node) { self.node } else { first }
     }
 
     /// Where this broker finds its settings.

@@ -7,14 +7,16 @@ use std::net::IpAddr;
 
 use bytes::{Bytes, BytesMut};
 use kalda_controller::{BrokerSessions, Controller, Decision};
+use kalda_metadata::Image;
 use kalda_model::{BrokerEpoch, BrokerId, Offset};
 use kalda_protocol::messages::envelope::EnvelopeRequest;
 use kalda_protocol::stored::principal::DefaultPrincipalData;
 use kalda_protocol::{ErrorCode, Message as _, Request, RequestHeader, ResponseHeader};
 
+use crate::broker::Broker;
 use crate::dispatch::{Handle, RequestContext};
-use crate::peer::{Active, Attempt, PeerError};
-use crate::quorum::Unavailable;
+use crate::peer::{Link, PeerError, ask_active};
+use crate::quorum::{Decided, Unavailable};
 
 /// What a decision is made with.
 pub(crate) struct Deciding<'a> {
@@ -42,6 +44,17 @@ pub(crate) trait Controlled:
     /// The error of a whole answer, for a node that asks on its own behalf: NOT_CONTROLLER makes it
     /// look for the controller anew.
     fn error_of(response: &Self::Response) -> i16;
+
+    /// Makes of the answer to a repeated request what its first answer would have been, if that was
+    /// executed and only its answer was lost. `before` is what this broker knew when it was asked.
+    async fn settle(
+        &self,
+        response: Self::Response,
+        _before: &Image,
+        _broker: &Broker,
+    ) -> Self::Response {
+        response
+    }
 
     /// Which life of which broker speaks, if that is what the request says. When its connection
     /// breaks the broker is looked for.
@@ -84,44 +97,45 @@ async fn forward<R: Controlled>(
     cx: &RequestContext,
 ) -> Result<R::Response, PeerError> {
     let broker = &cx.broker;
-    let mut attempt = Attempt::new(broker);
-    loop {
-        match attempt.next().await? {
-            Active::Unknown => {}
-            Active::Here(_) => {
-                let decided = broker.controller.decide_request(request.clone(), cx.version).await;
-                match decided {
-                    Ok(decided) => {
-                        broker.published(decided.end).await;
-                        return Ok(decided.response);
-                    }
-                    Err(Unavailable::NotActive) => {}
-                    Err(refused) => {
-                        return Ok(request.refused(refused.code(), &refused.to_string()));
-                    }
-                }
-            }
-            Active::At(_, address) => {
-                let envelope = envelope(request, cx)?;
-                let asked = broker.controller_channel.ask(broker, &address, &envelope);
-                match attempt.unless_moved(asked).await {
-                    None => {}
-                    Some(Ok(answer)) => {
-                        if answer.error_code == ErrorCode::NotController.code() {
-                            continue;
-                        }
-                        let error = ErrorCode::from_code(answer.error_code);
-                        let error = error.unwrap_or(ErrorCode::UnknownServerError);
-                        return match answer.response_data {
-                            Some(bytes) if error == ErrorCode::None => {
-                                open(bytes, R::KEY, cx.version)
-                            }
-                            _ => Ok(request.refused(error, error.message())),
-                        };
-                    }
-                    Some(Err(error)) => attempt.note(error),
-                }
-            }
+    let before = broker.image();
+    let envelope = envelope(request, cx)?;
+    let here = async || {
+        let decided = decide_here(broker, request, cx.version).await?;
+        broker.published(decided.end).await;
+        Some(decided.response)
+    };
+    let there = async |link: Link| {
+        let answer = link.call(&envelope).await?;
+        if answer.error_code == ErrorCode::NotController.code() {
+            return Ok(None);
+        }
+        let error = ErrorCode::from_code(answer.error_code);
+        let error = error.unwrap_or(ErrorCode::UnknownServerError);
+        let response = match answer.response_data {
+            Some(bytes) if error == ErrorCode::None => open(bytes, R::KEY, cx.version)?,
+            _ => request.refused(error, error.message()),
+        };
+        Ok(Some(response))
+    };
+    let told = ask_active(broker, here, there).await?;
+    if told.is_repeated {
+        return Ok(request.settle(told.answer, &before, broker).await);
+    }
+    Ok(told.answer)
+}
+
+/// Decides it in this process; nothing if the controller is not here any more.
+pub(crate) async fn decide_here<R: Controlled>(
+    broker: &Broker,
+    request: &R,
+    version: i16,
+) -> Option<Decided<R::Response>> {
+    match broker.controller.decide_request(request.clone(), version).await {
+        Ok(decided) => Some(decided),
+        Err(Unavailable::NotActive) => None,
+        Err(refused) => {
+            let response = request.refused(refused.code(), &refused.to_string());
+            Some(Decided { response, end: Offset::ZERO })
         }
     }
 }

@@ -130,7 +130,7 @@ fn align_task_ids() {
     runtime.block_on(async {
         loop {
             let number: u64 = tokio::spawn(async {}).id().to_string().parse().unwrap();
-            if number % ALIGNED == 0 {
+            if number.is_multiple_of(ALIGNED) {
                 return;
             }
         }

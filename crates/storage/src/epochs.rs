@@ -3,7 +3,7 @@
 use kalda_model::{LeaderEpoch, Offset};
 
 /// Epochs and their start offsets, both growing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct EpochCache {
     entries: Vec<(LeaderEpoch, Offset)>,
 }

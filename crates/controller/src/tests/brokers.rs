@@ -1,7 +1,7 @@
 //! Brokers come, are silent, stop and go.
 
 use kalda_metadata::{Delta, Image};
-use kalda_model::{BrokerId, Uuid};
+use kalda_model::{BrokerEpoch, BrokerId, Uuid};
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::broker_registration::BrokerRegistrationRequest;
 use kalda_protocol::messages::unregister_broker::UnregisterBrokerRequest;
@@ -110,6 +110,26 @@ fn a_node_that_starts_again_does_not_wait_for_its_own_past_but_for_anyone_who_wa
     };
     assert_eq!(register(1), 0);
     assert_eq!(register(2), ErrorCode::DuplicateBrokerRegistration.code());
+}
+
+/// Its connection may have broken unnoticed.
+#[test]
+fn a_broker_whose_heartbeat_is_late_is_looked_for_every_so_often() {
+    let cluster = Cluster::with_brokers(2);
+    let mut sessions = BrokerSessions::new(9000).with_heartbeats_every(2000);
+    sessions.on_became_active(&cluster.image, 0);
+    let epoch = BrokerEpoch(cluster.epoch(2));
+    sessions.on_heartbeat(BrokerId(2), epoch, 0, 1000);
+    assert_eq!(sessions.next_late_ms(), Some(2500));
+    assert_eq!(sessions.take_late(2499), []);
+    assert_eq!(sessions.take_late(2500), [BrokerId(1)]);
+    assert_eq!(sessions.take_late(3500), [BrokerId(2)]);
+    assert_eq!(sessions.take_late(5000), [BrokerId(1)]);
+    // Who is fenced is not missed; who comes back is.
+    sessions.end(BrokerId(1));
+    sessions.on_heartbeat(BrokerId(2), epoch, 0, 5500);
+    assert_eq!(sessions.next_late_ms(), Some(8000));
+    assert_eq!(BrokerSessions::new(9000).next_late_ms(), None, "nobody is there");
 }
 
 #[test]

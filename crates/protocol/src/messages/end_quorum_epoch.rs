@@ -7,6 +7,10 @@
 use kalda_model::Uuid;
 
 use crate::Message;
+// The two messages of a leader are answered alike.
+pub use super::begin_quorum_epoch::{
+    LeaderEndpoint, NodeEndpoint, ResponsePartitionData, ResponseTopicData,
+};
 
 /// The leader and its preferred successors.
 #[derive(Clone, Debug, PartialEq, Message)]
@@ -47,14 +51,6 @@ pub struct ReplicaInfo {
     pub candidate_directory_id: Uuid,
 }
 
-/// One of [`EndQuorumEpochRequest::leader_endpoints`].
-#[derive(Clone, Debug, PartialEq, Message)]
-pub struct LeaderEndpoint {
-    pub name: String,
-    pub host: String,
-    pub port: u16,
-}
-
 /// An error code per partition.
 #[derive(Clone, Debug, PartialEq, Message)]
 #[message(versions = 0..=1, flexible = 1..)]
@@ -64,28 +60,4 @@ pub struct EndQuorumEpochResponse {
     #[tag(0)]
     #[versions(1..)]
     pub node_endpoints: Vec<NodeEndpoint>,
-}
-
-/// One of [`EndQuorumEpochResponse::topics`].
-#[derive(Clone, Debug, PartialEq, Message)]
-pub struct ResponseTopicData {
-    pub topic_name: String,
-    pub partitions: Vec<ResponsePartitionData>,
-}
-
-/// One of [`ResponseTopicData::partitions`].
-#[derive(Clone, Debug, PartialEq, Message)]
-pub struct ResponsePartitionData {
-    pub partition_index: i32,
-    pub error_code: i16,
-    pub leader_id: i32,
-    pub leader_epoch: i32,
-}
-
-/// One of [`EndQuorumEpochResponse::node_endpoints`].
-#[derive(Clone, Debug, PartialEq, Message)]
-pub struct NodeEndpoint {
-    pub node_id: i32,
-    pub host: String,
-    pub port: u16,
 }

@@ -42,8 +42,6 @@ pub enum Outcome {
     Appended,
     /// Give this to the quorum.
     Report(Input),
-    /// See [`Effect::HighWatermark`].
-    HighWatermark(Offset),
     /// See [`Effect::BecameLeader`].
     BecameLeader {
         /// Which epoch.
@@ -147,7 +145,8 @@ impl MetadataLog {
                 Effect::Send { to, correlation, request } => {
                     outcomes.push(Outcome::Send { to, correlation, request });
                 }
-                Effect::HighWatermark(to) => outcomes.push(Outcome::HighWatermark(to)),
+                // Who wants to know it asks the quorum.
+                Effect::HighWatermark(_) => {}
                 Effect::BecameLeader { epoch, epoch_start } => {
                     outcomes.push(Outcome::BecameLeader { epoch, epoch_start });
                 }

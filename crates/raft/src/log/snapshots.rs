@@ -1,6 +1,7 @@
 //! Snapshots of the metadata: our own, and those fetched from a leader.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use kalda_env::{Disk, OpenMode};
@@ -36,6 +37,32 @@ pub fn format(
     written.map_err(|source| StorageError::Disk { path, source })
 }
 
+/// A snapshot that is to be written, by whoever has the time for it. The log goes on meanwhile: a large
+/// one takes longer than a leader may be silent.
+#[derive(Debug)]
+pub struct SnapshotJob {
+    id: SnapshotId,
+    path: PathBuf,
+    disk: Arc<dyn Disk>,
+    voters: Option<(VoterSet, i16)>,
+    now_ms: i64,
+}
+
+impl SnapshotJob {
+    /// Writes it, durably, with the records of the state that its id names.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn write(self, records: Vec<MetadataRecord>) -> Result<SnapshotId, StorageError> {
+        let failed = |source| StorageError::Disk { path: self.path.clone(), source };
+        let content = SnapshotContent { records, voters: self.voters };
+        let encoded = snapshot::encode(&content, self.id.epoch, self.now_ms, self.now_ms);
+        let written = encoded.and_then(|bytes| self.disk.replace(&self.path, &bytes));
+        written.map_err(failed)?;
+        Ok(self.id)
+    }
+}
+
 impl MetadataLog {
     /// The newest snapshot and its records, for whoever replays from it.
     ///
@@ -49,27 +76,32 @@ impl MetadataLog {
         Ok(newest.map(|(id, content)| (id, content.records)))
     }
 
-    /// Writes a snapshot of the committed state that `id` names, durably, and drops the ones before it.
-    /// `voters` are those as of its end.
+    /// Begins a snapshot of the committed state that `id` names. `voters` are those as of its end. It is
+    /// finished by [`Self::finish_snapshot`]; the next one is not due before as much was appended again.
+    pub fn begin_snapshot(
+        &mut self,
+        id: SnapshotId,
+        voters: Option<(VoterSet, i16)>,
+        now_ms: i64,
+    ) -> SnapshotJob {
+        self.bytes_since_snapshot = 0;
+        let path = self.log.dir().join(id.to_string());
+        SnapshotJob { id, path, disk: Arc::clone(&self.disk), voters, now_ms }
+    }
+
+    /// The snapshot is written: the ones before it are dropped. Answers whether it is the newest; if
+    /// not, another one was fetched meanwhile, and it is dropped itself.
     ///
     /// # Errors
     /// The disk failed.
-    pub fn write_snapshot(
-        &mut self,
-        id: SnapshotId,
-        records: Vec<MetadataRecord>,
-        voters: Option<(VoterSet, i16)>,
-        now_ms: i64,
-    ) -> Result<(), StorageError> {
-        let path = self.log.dir().join(id.to_string());
-        let failed = |source| StorageError::Disk { path: path.clone(), source };
-        let content = SnapshotContent { records, voters };
-        let bytes = snapshot::encode(&content, id.epoch, now_ms, now_ms).map_err(failed)?;
-        self.disk.replace(&path, &bytes).map_err(failed)?;
+    pub fn finish_snapshot(&mut self, id: SnapshotId) -> Result<bool, StorageError> {
+        if let Some(newer) = self.snapshot.filter(|known| *known >= id) {
+            self.drop_older_than(newer)?;
+            return Ok(false);
+        }
         self.drop_older_than(id)?;
         self.snapshot = Some(id);
-        self.bytes_since_snapshot = 0;
-        Ok(())
+        Ok(true)
     }
 
     /// The length of a snapshot and a piece of it; none if there is no such snapshot.
@@ -108,7 +140,7 @@ impl MetadataLog {
         let path = self.log.dir().join(id.to_string());
         let mut part = path.clone().into_os_string();
         part.push(PART);
-        let part = std::path::PathBuf::from(part);
+        let part = PathBuf::from(part);
         let failed = |source| StorageError::Disk { path: part.clone(), source };
         let mode = OpenMode::Create;
         let file = self.disk.open(&part, mode).map_err(failed)?;

@@ -52,6 +52,47 @@ fn every_start_is_a_new_epoch_and_commits_what_was_appended() {
     assert_eq!((alone.quorum.epoch(), alone.log.end_offset()), (LeaderEpoch(2), Offset(4)));
 }
 
+/// However long it takes to write one.
+#[test]
+fn the_log_goes_on_while_a_snapshot_of_it_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut alone, _) = start(dir.path());
+    alone.append(&[topic("a")]).unwrap();
+    alone.flush();
+    let end = alone.log.end();
+    let id = SnapshotId { end_offset: end.offset, epoch: end.epoch };
+    let job = alone.log.begin_snapshot(id, None, 1000);
+    alone.append(&[topic("b")]).unwrap();
+    alone.flush();
+    let written = std::thread::spawn(move || job.write(vec![topic("a")]).unwrap());
+    alone.append(&[topic("c")]).unwrap();
+    alone.finish_snapshot(written.join().unwrap());
+    assert_eq!(alone.quorum.log().start_offset(), end.offset);
+    alone.flush();
+    drop(alone);
+    let (_, seen) = start(dir.path());
+    let seen: Vec<_> = seen.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(seen, ["a", "b", "c"]);
+}
+
+/// A leader's came meanwhile, and took the place of the log.
+#[test]
+fn a_snapshot_that_was_overtaken_is_dropped() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut alone, _) = start(dir.path());
+    let end = alone.log.end();
+    let late = SnapshotId { end_offset: end.offset, epoch: end.epoch };
+    let job = alone.log.begin_snapshot(late, None, 1000);
+    alone.append(&[topic("a")]).unwrap();
+    alone.flush();
+    alone.snapshot(vec![topic("a")]);
+    let newest = alone.log.newest_snapshot_records().unwrap().unwrap().0;
+    let written = job.write(Vec::new()).unwrap();
+    assert!(!alone.log.finish_snapshot(written).unwrap());
+    assert!(alone.log.read_snapshot(late, 0, 1).unwrap().is_none());
+    assert_eq!(alone.log.newest_snapshot_records().unwrap().unwrap().0, newest);
+}
+
 #[test]
 fn a_snapshot_stands_for_the_log_before_it() {
     let dir = tempfile::tempdir().unwrap();

@@ -10,15 +10,15 @@ use crate::quorum_state::QuorumState;
 use crate::snapshot::SnapshotId;
 
 /// The shell's name for a request that waits for its answer.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct RequestId(pub u64);
 
 /// The core's name for a request that it sent.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Correlation(pub u64);
 
 /// Something happened.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Input {
     /// Time has passed; due at [`super::Quorum::wake_at`].
     Tick,
@@ -61,7 +61,7 @@ pub enum Input {
 }
 
 /// What the shell has to do, in this order, each before the next.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Effect {
     /// Replace `quorum-state`, durably: all that follows may tell of it.
     Persist(QuorumState),
@@ -140,7 +140,7 @@ pub enum Effect {
 }
 
 /// See [`Effect::Fault`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum Fault {
     /// Following the leader would drop committed records.
     #[error("cutting the log at {to} would drop records below the high watermark {high_watermark}")]
@@ -163,7 +163,7 @@ pub enum Fault {
 }
 
 /// Why nothing was appended.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, thiserror::Error)]
 pub enum AppendRefused {
     /// Another epoch has begun, or this node does not lead.
     #[error("this node does not lead epoch {0}")]
@@ -182,7 +182,7 @@ pub enum AppendRefused {
 }
 
 /// How far a replica is, for DescribeQuorum.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub struct ReplicaProgress {
     /// Which one.
     pub replica: ReplicaKey,

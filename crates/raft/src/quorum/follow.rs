@@ -27,6 +27,7 @@ impl Quorum {
     pub(super) fn poll_follower(&mut self, at: Moment<'_>) -> i64 {
         let Role::Follower(following) = &self.role else { return i64::MAX };
         let (leader, deadline) = (following.leader, following.fetch_deadline);
+        let is_replacing = following.snapshot.is_some();
         let is_late = deadline <= at.now;
         if is_late && self.may_stand() {
             self.become_prospective(at);
@@ -53,7 +54,18 @@ impl Quorum {
             }
             return wake_at.min(self.send(leader, change, at));
         }
+        let is_flushed = self.log.flushed_offset() == self.log.end_offset();
+        let sign_at =
+            if is_flushed || is_replacing { i64::MIN } else { self.next_sign_at(deadline) };
+        if at.now < sign_at {
+            return wake_at.min(sign_at);
+        }
         let Some(request) = self.next_fetch() else { return wake_at };
+        if let (Role::Follower(following), Request::Fetch(fetch)) = (&mut self.role, &request)
+            && self.peers.ready_at(leader) <= at.now
+        {
+            following.told = Some(fetch.end.offset);
+        }
         wake_at.min(self.send(leader, request, at))
     }
 
@@ -79,6 +91,13 @@ impl Quorum {
         self.send(peer, Request::Fetch(request), at)
     }
 
+    /// When to ask while a flush takes its time. There is nothing to ask for before it is over, but
+    /// without a sign of life each would take the other for dead.
+    fn next_sign_at(&self, fetch_deadline: i64) -> i64 {
+        let heard_at = fetch_deadline - self.settings.fetch_timeout_ms;
+        heard_at + self.settings.fetch_timeout_ms / 4
+    }
+
     fn next_fetch(&self) -> Option<Request> {
         let Role::Follower(following) = &self.role else { return None };
         match following.snapshot {
@@ -92,14 +111,12 @@ impl Quorum {
         }
     }
 
-    /// Only what is on disk is told to a leader: it may commit on the strength of it. Until the
-    /// flush is over there is nothing to ask.
+    /// Only what is on disk is told to a leader: it may commit on the strength of it.
     fn fetch_request(&self) -> Option<FetchRequest> {
-        let is_flushed = self.log.flushed_offset() == self.log.end_offset();
-        (is_flushed && self.installing.is_none()).then(|| FetchRequest {
+        self.installing.is_none().then(|| FetchRequest {
             replica: self.local,
             epoch: self.epoch(),
-            end: self.log.end(),
+            end: self.log.flushed_end(),
             high_watermark: self.high_watermark,
             wait_ms_max: self.settings.fetch_wait_ms_max,
         })
@@ -132,7 +149,7 @@ impl Quorum {
         fetch: FetchResponse,
         at: Moment<'_>,
     ) {
-        if !self.hear_leader(from, at) {
+        if !self.hear_leader(from, at) || !self.has_told_all() {
             return;
         }
         if let Some(diverging) = fetch.diverging {
@@ -147,6 +164,13 @@ impl Quorum {
                 self.effects.push(Effect::HighWatermark(high_watermark));
             }
         }
+    }
+
+    /// Whether the leader was told of the whole log: if not, its answer was asked for as a sign of life, and
+    /// fits to a log that ends earlier.
+    fn has_told_all(&self) -> bool {
+        let Role::Follower(following) = &self.role else { return false };
+        following.told == Some(self.log.end_offset())
     }
 
     fn cut(&mut self, from: BrokerId, diverging: OffsetAndEpoch, at: Moment<'_>) {

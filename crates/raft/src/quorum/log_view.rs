@@ -11,7 +11,7 @@ use crate::snapshot::SnapshotId;
 
 /// The end of a log, or of an epoch in it, and the epoch of the record before it. It names one
 /// prefix of the history and no other.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct OffsetAndEpoch {
     /// The epoch of the last record before `offset`; 0 in an empty log. Compared first.
     pub epoch: LeaderEpoch,
@@ -20,7 +20,7 @@ pub struct OffsetAndEpoch {
 }
 
 /// How a fetch fits to the leader's log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Fit {
     /// The follower's log is a prefix of it.
     Prefix,
@@ -31,7 +31,7 @@ pub(super) enum Fit {
 }
 
 /// The outline of a log.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct LogView {
     /// The log's start, and the epoch of the record before it.
     start: OffsetAndEpoch,
@@ -48,7 +48,7 @@ pub struct LogView {
     voters: Vec<VotersAt>,
 }
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 struct VotersAt {
     offset: Offset,
     voters: VoterSet,
@@ -99,6 +99,13 @@ impl LogView {
     #[must_use]
     pub fn end(&self) -> OffsetAndEpoch {
         OffsetAndEpoch { epoch: self.last_epoch(), offset: self.end }
+    }
+
+    /// The end of what survives a power cut, with the epoch of the record before it.
+    pub(super) fn flushed_end(&self) -> OffsetAndEpoch {
+        let index = self.epochs.partition_point(|(_, start)| *start < self.flushed);
+        let epoch = index.checked_sub(1).map_or(self.start.epoch, |last| self.epochs[last].0);
+        OffsetAndEpoch { epoch, offset: self.flushed }
     }
 
     /// Everything below it survives a power cut.

@@ -10,7 +10,7 @@ use super::voters::{ReplicaKey, Voter, VoterSet};
 use crate::snapshot::SnapshotId;
 
 /// A batch of the metadata log.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Batch {
     /// The offset of its first record.
     pub base_offset: Offset,
@@ -26,7 +26,7 @@ pub struct Batch {
 }
 
 /// What a batch holds.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Body {
     /// Records of the controller, which the quorum does not look into.
     Data(Bytes),
@@ -35,7 +35,7 @@ pub enum Body {
 }
 
 /// A record of the quorum itself.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Control {
     /// The first record of every epoch.
     LeaderChange {
@@ -61,7 +61,7 @@ impl Batch {
 }
 
 /// A question to another replica.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Request {
     /// For a vote, or whether it would be given.
     Vote(VoteRequest),
@@ -109,7 +109,7 @@ pub enum Request {
 }
 
 /// See [`Request::Vote`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct VoteRequest {
     /// Whom it is meant for.
     pub voter: ReplicaKey,
@@ -124,7 +124,7 @@ pub struct VoteRequest {
 }
 
 /// See [`Request::Fetch`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct FetchRequest {
     /// Who fetches.
     pub replica: ReplicaKey,
@@ -139,7 +139,7 @@ pub struct FetchRequest {
 }
 
 /// See [`Request::FetchSnapshot`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct FetchSnapshotRequest {
     /// Who fetches.
     pub replica: ReplicaKey,
@@ -152,7 +152,7 @@ pub struct FetchSnapshotRequest {
 }
 
 /// Why a request was refused.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Refusal {
     /// `FENCED_LEADER_EPOCH`: the sender's epoch is over.
     FencedLeaderEpoch,
@@ -179,7 +179,7 @@ pub enum Refusal {
 }
 
 /// An answer.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Response {
     /// Why not, if not.
     pub refusal: Option<Refusal>,
@@ -192,7 +192,7 @@ pub struct Response {
 }
 
 /// What was asked for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum ResponseBody {
     /// To a vote: whether it is given.
     Vote {
@@ -208,7 +208,7 @@ pub enum ResponseBody {
 }
 
 /// See [`ResponseBody::Fetch`].
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct FetchResponse {
     /// The leader's high watermark.
     pub high_watermark: Offset,
@@ -221,7 +221,7 @@ pub struct FetchResponse {
 }
 
 /// See [`ResponseBody::FetchSnapshot`].
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct FetchSnapshotResponse {
     /// Which snapshot.
     pub id: SnapshotId,

@@ -62,8 +62,9 @@ struct Moment<'a> {
     rng: &'a dyn Rng,
 }
 
-/// A replica: a voter, or an observer that fetches and never stands for election.
-#[derive(Debug)]
+/// A replica: a voter, or an observer that fetches and never stands for election. A value: two that
+/// are equal go on alike.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Quorum {
     settings: QuorumSettings,
     local: ReplicaKey,

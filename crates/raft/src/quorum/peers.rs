@@ -6,14 +6,14 @@ use kalda_model::BrokerId;
 
 use super::effect::Correlation;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Peer {
     Waiting { correlation: Correlation, deadline: i64 },
     Ready { at: i64 },
 }
 
 /// The nodes that requests went to.
-#[derive(Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub(super) struct Peers {
     last: u64,
     peers: BTreeMap<BrokerId, Peer>,

@@ -9,7 +9,7 @@ use super::voters::{ReplicaKey, Voter, VoterSet};
 use crate::snapshot::SnapshotId;
 
 /// What a replica is, for whoever looks at it from outside.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum RoleName {
     /// It knows no leader.
     Unattached,
@@ -25,7 +25,7 @@ pub enum RoleName {
     Resigned,
 }
 
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) enum Role {
     Unattached { deadline: i64 },
     Prospective(Election),
@@ -49,7 +49,7 @@ impl Role {
 }
 
 /// A count of votes, or of promises of votes.
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Election {
     pub(super) deadline: i64,
     pub(super) granted: BTreeSet<BrokerId>,
@@ -69,7 +69,7 @@ impl Election {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Following {
     pub(super) leader: BrokerId,
     /// The leader counts as dead then.
@@ -77,6 +77,8 @@ pub(super) struct Following {
     /// The leader answered in this epoch and did not say goodbye: others who think it dead are
     /// wrong.
     pub(super) has_fetched: bool,
+    /// The end of the log that the leader was told of last; what it answers is about that.
+    pub(super) told: Option<Offset>,
     /// The leader is not told before how this voter differs from what the log says of it.
     pub(super) announce_at: i64,
     /// The snapshot that is being fetched, and how much of it is here; None at the end of it, when
@@ -84,7 +86,7 @@ pub(super) struct Following {
     pub(super) snapshot: Option<(SnapshotId, Option<u64>)>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Leading {
     pub(super) epoch_start: Offset,
     pub(super) since: i64,
@@ -102,7 +104,7 @@ pub(super) struct Leading {
     pub(super) resign_requested: bool,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Progress {
     /// None while all it does is fetching a snapshot.
     pub(super) end: Option<Offset>,
@@ -112,7 +114,7 @@ pub(super) struct Progress {
     pub(super) leader_end: Offset,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct Parked {
     pub(super) request: RequestId,
     pub(super) from: Offset,
@@ -120,14 +122,14 @@ pub(super) struct Parked {
     pub(super) deadline: i64,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(super) struct PendingAdd {
     pub(super) request: RequestId,
     pub(super) voter: Voter,
     pub(super) deadline: i64,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct PendingChange {
     /// Who waits for it; a voter that told of itself does not.
     pub(super) request: Option<RequestId>,

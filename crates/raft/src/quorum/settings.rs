@@ -6,7 +6,7 @@ use kalda_model::BrokerId;
 use super::voters::VoterEndpoint;
 
 /// Times are in milliseconds.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct QuorumSettings {
     /// `controller.quorum.election.timeout.ms`: each wait is random, from it up to twice as long.
     pub election_timeout_ms: i64,

@@ -118,6 +118,7 @@ impl Quorum {
             leader,
             fetch_deadline: at.now + self.settings.fetch_timeout_ms,
             has_fetched: false,
+            told: None,
             announce_at: at.now,
             snapshot: None,
         }));

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use kalda_model::{BrokerId, DirectoryId};
 
 /// A replica: a node, and the directory that holds its log.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct ReplicaKey {
     /// `node.id`.
     pub id: BrokerId,
@@ -17,7 +17,7 @@ pub struct ReplicaKey {
 }
 
 /// Where a voter can be reached.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct VoterEndpoint {
     /// The listener's name.
     pub listener: String,
@@ -28,7 +28,7 @@ pub struct VoterEndpoint {
 }
 
 /// One voter as a Voters record names it.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Voter {
     /// Who it is.
     pub key: ReplicaKey,
@@ -39,7 +39,7 @@ pub struct Voter {
 }
 
 /// The voters of the quorum.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug, Default)]
 pub struct VoterSet {
     voters: BTreeMap<BrokerId, Voter>,
 }

@@ -71,6 +71,13 @@ fn one_seed_twice_is_one_trace() {
     assert_ne!(run(1, false).trace, run(2, false).trace);
 }
 
+/// An observer that had lost its leader refused every pre-vote, and a candidate in whose log it was
+/// a voter already needed its promise.
+#[test]
+fn seed_1966_an_observer_does_not_stand_in_the_way_for_ever() {
+    run(1966, false);
+}
+
 /// Pre-vote (KIP-996): whoever hears nobody cannot win, and so does not count up its epoch.
 #[test]
 fn a_node_that_is_cut_off_does_not_count_up_its_epoch() {
@@ -109,6 +116,29 @@ fn a_leader_that_is_cut_off_steps_down() {
         world.heal_network();
         world.settle();
         assert_eq!(world.leader(), Some(new), "seed {seed}");
+    }
+}
+
+/// A flush that takes its time is no silence: nobody takes anybody for dead, and what was written is
+/// committed by and by.
+#[test]
+fn a_leader_is_kept_while_the_disks_are_slow() {
+    for seed in 0..20 {
+        let _replay = Replay(seed);
+        let mut world = World::calm(seed, 3);
+        world.settle();
+        let leader = world.leader().unwrap();
+        let epoch = world.epoch_of(leader);
+        world.network.flush_ms_max = 15_000;
+        for _ in 0..60 {
+            world.write(leader).unwrap();
+            world.run_for(1000);
+        }
+        assert_eq!(world.leader(), Some(leader), "seed {seed}");
+        assert_eq!(world.epoch_of(leader), epoch, "seed {seed}");
+        world.network.flush_ms_max = 10;
+        world.settle();
+        assert_eq!(world.epoch_of(leader), epoch, "seed {seed}");
     }
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use kalda_model::{BrokerEpoch, BrokerId, LeaderEpoch, Offset, PartitionEpoch};
 use kalda_replication::{AlterAnswer, AlterRefused, BrokerState, Brokers, Metadata, Proposal};
 
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Registered {
     pub(crate) epoch: BrokerEpoch,
     pub(crate) is_fenced: bool,
@@ -14,7 +14,7 @@ pub(crate) struct Registered {
 }
 
 /// All that the metadata says; every node has some version of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct View {
     pub(crate) version: u64,
     pub(crate) leader: BrokerId,
@@ -49,7 +49,7 @@ impl Brokers for View {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Controller {
     pub(crate) view: View,
     pub(crate) min_isr: usize,

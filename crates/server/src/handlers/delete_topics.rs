@@ -2,11 +2,13 @@
 //! controller.
 
 use kalda_controller::Decision;
+use kalda_metadata::Image;
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::delete_topics::{
     DeletableTopicResult, DeleteTopicsRequest, DeleteTopicsResponse,
 };
 
+use crate::broker::Broker;
 use crate::controlled::{Controlled, Deciding};
 
 impl Controlled for DeleteTopicsRequest {
@@ -35,6 +37,30 @@ impl Controlled for DeleteTopicsRequest {
         });
         let responses = responses.collect();
         DeleteTopicsResponse { responses, ..DeleteTopicsResponse::default() }
+    }
+
+    async fn settle(
+        &self,
+        mut response: DeleteTopicsResponse,
+        before: &Image,
+        _broker: &Broker,
+    ) -> DeleteTopicsResponse {
+        let unknown = [ErrorCode::UnknownTopicOrPartition, ErrorCode::UnknownTopicId];
+        for told in &mut response.responses {
+            let by_name = told.name.as_deref().and_then(|name| before.topics.by_name(name));
+            let was_there = by_name.or(before.topics.by_id(told.topic_id));
+            if let Some(topic) = was_there
+                && unknown.iter().any(|error| error.code() == told.error_code)
+            {
+                // Whoever deleted it, it is gone as was asked.
+                *told = DeletableTopicResult {
+                    name: Some(topic.name.to_string()),
+                    topic_id: topic.id,
+                    ..DeletableTopicResult::default()
+                };
+            }
+        }
+        response
     }
 
     fn error_of(response: &DeleteTopicsResponse) -> i16 {

@@ -1,6 +1,7 @@
 //! DescribeCluster (key 60, v0–2, KIP-700): v1 adds the kind of endpoint asked for (KIP-919), v2
 //! fenced brokers (KIP-1073). Controllers tell of controllers, brokers of brokers.
 
+use kalda_model::BrokerId;
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::describe_cluster::{
     DescribeClusterBroker, DescribeClusterRequest, DescribeClusterResponse,
@@ -49,12 +50,11 @@ fn brokers(request: &DescribeClusterRequest, cx: &RequestContext) -> DescribeClu
         })
     });
     let brokers: Vec<_> = brokers.collect();
-    // Any broker passes on what is for the controller; one that is fenced is not to be named.
-    let own = brokers.iter().find(|broker| broker.broker_id == cx.broker.node.0);
-    let named = own.or(brokers.iter().find(|broker| !broker.is_fenced));
+    let unfenced = brokers.iter().filter(|broker| !broker.is_fenced);
+    let controller = cx.broker.named_controller(unfenced.map(|it| BrokerId(it.broker_id)));
     DescribeClusterResponse {
         cluster_id: cx.broker.cluster_id.clone(),
-        controller_id: named.map_or(-1, |broker| broker.broker_id),
+        controller_id: controller.0,
         brokers,
         ..DescribeClusterResponse::default()
     }

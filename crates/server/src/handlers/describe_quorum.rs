@@ -10,7 +10,7 @@ use kalda_protocol::messages::describe_quorum::{
 use kalda_raft::quorum::ReplicaProgress;
 
 use crate::dispatch::{Handle, RequestContext};
-use crate::peer::{Active, Attempt, PeerError};
+use crate::peer::{Link, ask_active};
 use crate::quorum::Description;
 
 impl Handle for DescribeQuorumRequest {
@@ -24,42 +24,20 @@ impl Handle for DescribeQuorumRequest {
         if cx.broker.is_controller_listener(&cx.peer) {
             return here(cx).await;
         }
-        match from_leader(&self, cx).await {
-            Ok(response) => response,
+        let here = async || of_leader(here(cx).await);
+        let there = async |link: Link| Ok(of_leader(link.call(&self).await?));
+        match ask_active(&cx.broker, here, there).await {
+            Ok(told) => told.answer,
             Err(error) => failed(ErrorCode::RequestTimedOut, Some(error.to_string())),
         }
     }
 }
 
-async fn from_leader(
-    request: &DescribeQuorumRequest,
-    cx: &RequestContext,
-) -> Result<DescribeQuorumResponse, PeerError> {
-    let broker = &cx.broker;
-    let mut attempt = Attempt::new(broker);
-    loop {
-        let answer = match attempt.next().await? {
-            Active::Unknown => continue,
-            Active::Here(_) => here(cx).await,
-            Active::At(_, address) => {
-                let asked = broker.controller_channel.ask(broker, &address, request);
-                match attempt.unless_moved(asked).await {
-                    None => continue,
-                    Some(Ok(answer)) => answer,
-                    Some(Err(error)) => {
-                        attempt.note(error);
-                        continue;
-                    }
-                }
-            }
-        };
-        let parts = answer.topics.iter().flat_map(|topic| &topic.partitions);
-        let is_elsewhere =
-            parts.into_iter().any(|it| it.error_code == ErrorCode::NotLeaderOrFollower.code());
-        if !is_elsewhere {
-            return Ok(answer);
-        }
-    }
+/// The answer, if it is the leader's.
+fn of_leader(answer: DescribeQuorumResponse) -> Option<DescribeQuorumResponse> {
+    let mut parts = answer.topics.iter().flat_map(|topic| &topic.partitions);
+    let is_elsewhere = parts.any(|it| it.error_code == ErrorCode::NotLeaderOrFollower.code());
+    (!is_elsewhere).then_some(answer)
 }
 
 fn failed(error: ErrorCode, message: Option<String>) -> DescribeQuorumResponse {

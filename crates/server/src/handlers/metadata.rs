@@ -2,14 +2,10 @@
 //! later versions with null; v4 adds whether unknown topics are made, implied before; v10 adds
 //! topic ids (KIP-516), v12 topics found by id alone.
 
-use std::time::Duration;
-
 use kalda_metadata::{Image, TopicImage};
 use kalda_model::{BrokerId, validate_topic_name};
 use kalda_protocol::ErrorCode;
-use kalda_protocol::messages::create_topics::{
-    CreatableTopic, CreateTopicsRequest, CreateTopicsResponse,
-};
+use kalda_protocol::messages::create_topics::{CreatableTopic, CreateTopicsRequest};
 use kalda_protocol::messages::metadata::{
     MetadataRequest, MetadataRequestTopic, MetadataResponse, MetadataResponseBroker,
     MetadataResponsePartition, MetadataResponseTopic,
@@ -35,9 +31,10 @@ impl Handle for MetadataRequest {
             wanted.iter().map(|topic| one(&image, topic)).collect()
         };
         let brokers = brokers(cx, &image);
+        let shown = brokers.iter().map(|broker| BrokerId(broker.node_id));
         MetadataResponse {
             cluster_id: Some(cx.broker.cluster_id.clone()),
-            controller_id: controller(cx.broker.node, &brokers),
+            controller_id: cx.broker.named_controller(shown).0,
             brokers,
             topics,
             ..MetadataResponse::default()
@@ -72,23 +69,15 @@ async fn create_missing(cx: &RequestContext, wanted: &[MetadataRequestTopic]) {
             for topic in response.topics.iter().filter(|topic| topic.error_code == 0) {
                 tracing::info!(topic = topic.name, "made because a client asked for it");
             }
-            until_seen(cx, &response).await;
+            // A broker that lags says so in the answer, and the client asks again.
+            let seen = |image: &Image| {
+                let mut made = response.topics.iter().filter(|topic| topic.error_code == 0);
+                made.all(|topic| image.topics.by_id(topic.topic_id).is_some())
+            };
+            cx.broker.until_seen(seen).await;
         }
         Err(error) => tracing::warn!(%error, "a missing topic could not be made"),
     }
-}
-
-/// Waits until this broker acts on the topics that were made; another controller than its own may be
-/// ahead of it. A broker that lags says so in the answer, and the client asks again.
-async fn until_seen(cx: &RequestContext, made: &CreateTopicsResponse) {
-    const LONGEST: Duration = Duration::from_secs(1);
-    let mut published = cx.broker.watch_published();
-    let seen = published.wait_for(|_| {
-        let image = cx.broker.image();
-        let mut made = made.topics.iter().filter(|topic| topic.error_code == 0);
-        made.all(|topic| image.topics.by_id(topic.topic_id).is_some())
-    });
-    let _lagging = tokio::time::timeout(LONGEST, seen).await;
 }
 
 fn brokers(cx: &RequestContext, image: &Image) -> Vec<MetadataResponseBroker> {
@@ -104,14 +93,6 @@ fn brokers(cx: &RequestContext, image: &Image) -> Vec<MetadataResponseBroker> {
         }
     }
     brokers
-}
-
-/// Who takes what is for the controller, which any broker passes on: this one, unless the others take
-/// it for dead. Clients look it up among the brokers.
-fn controller(own: BrokerId, brokers: &[MetadataResponseBroker]) -> i32 {
-    let is_shown = brokers.iter().any(|broker| broker.node_id == own.0);
-    let other = brokers.first().map_or(BrokerId::NONE.0, |broker| broker.node_id);
-    if is_shown { own.0 } else { other }
 }
 
 fn one(image: &Image, wanted: &MetadataRequestTopic) -> MetadataResponseTopic {

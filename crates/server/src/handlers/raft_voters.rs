@@ -14,7 +14,7 @@ use kalda_raft::quorum::{Refusal, ReplicaKey, Request, Voter, VoterEndpoint};
 
 use crate::broker::{Broker, KRAFT_VERSION};
 use crate::dispatch::{Handle, RequestContext};
-use crate::peer::{Active, Attempt, Link, PeerError};
+use crate::peer::{Link, PeerError, ask_active};
 use crate::quorum::wire::{check_cluster, code};
 
 impl Handle for AddRaftVoterRequest {
@@ -120,27 +120,17 @@ async fn change<R: WireRequest>(
     if broker.is_controller_listener(&cx.peer) {
         return Ok(here(cx, &change).await);
     }
-    let mut attempt = Attempt::new(broker);
-    loop {
-        match attempt.next().await? {
-            Active::Unknown => {}
-            Active::Here(_) => match here(cx, &change).await {
-                // It was the leader, and is not any more.
-                Changed::Here(ErrorCode::NotLeaderOrFollower, _) => {}
-                changed => return Ok(changed),
-            },
-            Active::At(_, address) => {
-                let asked = broker.controller_channel.ask(broker, &address, request);
-                match attempt.unless_moved(asked).await {
-                    None => {}
-                    Some(Ok(answer))
-                        if error_of(&answer) == ErrorCode::NotLeaderOrFollower.code() => {}
-                    Some(Ok(answer)) => return Ok(Changed::There(answer)),
-                    Some(Err(error)) => attempt.note(error),
-                }
-            }
-        }
-    }
+    // Who was the leader, and is not any more, says NOT_LEADER_OR_FOLLOWER.
+    let here = async || match here(cx, &change).await {
+        Changed::Here(ErrorCode::NotLeaderOrFollower, _) => None,
+        changed => Some(changed),
+    };
+    let there = async |link: Link| {
+        let answer = link.call(request).await?;
+        let is_moved = error_of(&answer) == ErrorCode::NotLeaderOrFollower.code();
+        Ok((!is_moved).then_some(Changed::There(answer)))
+    };
+    Ok(ask_active(broker, here, there).await?.answer)
 }
 
 async fn here<A>(cx: &RequestContext, change: &Change) -> Changed<A> {

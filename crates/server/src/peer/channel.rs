@@ -1,18 +1,16 @@
 //! To the active controller, wherever it is (`NodeToControllerChannelManager`).
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use kalda_client::HostPort;
 use kalda_model::LeaderEpoch;
-use kalda_protocol::{ErrorCode, Request};
+use kalda_protocol::ErrorCode;
 use tokio::sync::Mutex;
 use tokio::time::{Instant, timeout_at};
 
 use super::{Link, PeerError};
 use crate::broker::Broker;
-use crate::controlled::Controlled;
-use crate::quorum::Unavailable;
+use crate::controlled::{self, Controlled};
 use crate::watched::{Watched, Watcher};
 
 /// The pause before the same controller is asked again.
@@ -65,46 +63,19 @@ impl ControllerChannel {
     /// Has the active controller decide a request of this node's own.
     pub(crate) async fn call<R: Controlled>(
         &self,
-        broker: &Arc<Broker>,
-        request: &R,
-    ) -> Result<R::Response, PeerError> {
-        let mut attempt = Attempt::new(broker);
-        loop {
-            match attempt.next().await? {
-                Active::Unknown => {}
-                Active::Here(_) => {
-                    let version = *R::VERSIONS.end();
-                    let decided = broker.controller.decide_request(request.clone(), version).await;
-                    match decided {
-                        Err(Unavailable::NotActive) => {}
-                        Err(refused) => {
-                            return Ok(request.refused(refused.code(), &refused.to_string()));
-                        }
-                        Ok(decided) => return Ok(decided.response),
-                    }
-                }
-                Active::At(_, address) => {
-                    match attempt.unless_moved(self.ask(broker, &address, request)).await {
-                        None => {}
-                        Some(Ok(response))
-                            if R::error_of(&response) == ErrorCode::NotController.code() => {}
-                        Some(Ok(response)) => return Ok(response),
-                        Some(Err(error)) => attempt.note(error),
-                    }
-                }
-            }
-        }
-    }
-
-    /// Sends a request to the controller in another process, once.
-    pub(crate) async fn ask<R: Request>(
-        &self,
         broker: &Broker,
-        address: &HostPort,
         request: &R,
     ) -> Result<R::Response, PeerError> {
-        let link = self.link(broker, address).await?;
-        link.call(request).await
+        let here = async || {
+            let decided = controlled::decide_here(broker, request, *R::VERSIONS.end()).await?;
+            Some(decided.response)
+        };
+        let there = async |link: Link| {
+            let response = link.call(request).await?;
+            let is_moved = R::error_of(&response) == ErrorCode::NotController.code();
+            Ok((!is_moved).then_some(response))
+        };
+        Ok(ask_active(broker, here, there).await?.answer)
     }
 
     async fn link(&self, broker: &Broker, address: &HostPort) -> Result<Link, PeerError> {
@@ -119,6 +90,55 @@ impl ControllerChannel {
         let link = Link::open_for(broker, &address.host, address.port, timeout_ms).await?;
         *known = Some(link.clone());
         Ok(link)
+    }
+}
+
+/// What the active controller answered.
+pub(crate) struct Told<A> {
+    pub(crate) answer: A,
+    /// Somebody was asked before and did not answer, or not as the controller: what was asked may
+    /// have been done then.
+    pub(crate) is_repeated: bool,
+}
+
+/// Asks the active controller, `here` or over a connection `there`, and follows it when it moves:
+/// until one of them has an answer, or `request.timeout.ms` is over. Without an answer, who was asked
+/// is not the active controller any more.
+pub(crate) async fn ask_active<A>(
+    broker: &Broker,
+    here: impl AsyncFn() -> Option<A>,
+    there: impl AsyncFn(Link) -> Result<Option<A>, PeerError>,
+) -> Result<Told<A>, PeerError> {
+    let mut attempt = Attempt::new(broker);
+    let mut is_repeated = false;
+    loop {
+        let mut is_asked = false;
+        let answer = match attempt.next().await? {
+            Active::Unknown => continue,
+            Active::Here(_) => {
+                is_asked = true;
+                here().await
+            }
+            Active::At(_, address) => {
+                let asked = async {
+                    let link = broker.controller_channel.link(broker, &address).await?;
+                    is_asked = true;
+                    there(link).await
+                };
+                match attempt.unless_moved(asked).await {
+                    Some(Ok(answer)) => answer,
+                    Some(Err(error)) => {
+                        attempt.note(error);
+                        None
+                    }
+                    None => None,
+                }
+            }
+        };
+        if let Some(answer) = answer {
+            return Ok(Told { answer, is_repeated });
+        }
+        is_repeated |= is_asked;
     }
 }
 

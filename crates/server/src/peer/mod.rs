@@ -19,7 +19,7 @@ use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 use crate::broker::Broker;
-pub(crate) use channel::{Active, ActiveController, Attempt, ControllerChannel};
+pub(crate) use channel::{Active, ActiveController, ControllerChannel, ask_active};
 pub(crate) use link::Link;
 
 /// How often a node that accepts connections is asked again, and how long after.

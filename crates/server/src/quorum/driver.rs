@@ -18,7 +18,7 @@ use kalda_raft::quorum::{
     Correlation, Effect, Input, Quorum, QuorumSettings, Request, RequestId, Restored, RoleName,
     VoterEndpoint,
 };
-use kalda_raft::{CarryOutError, Outcome, SnapshotId};
+use kalda_raft::{CarryOutError, Outcome};
 use tokio::sync::{mpsc, oneshot};
 
 use super::active::Active;
@@ -49,7 +49,7 @@ pub(crate) struct QuorumParts {
 /// See the module.
 pub(crate) struct QuorumLoop {
     pub(super) broker: Arc<Broker>,
-    log: Arc<SharedMetadataLog>,
+    pub(super) log: Arc<SharedMetadataLog>,
     pub(super) directory: Arc<DataDirectory>,
     pub(super) quorum: Quorum,
     events: mpsc::UnboundedReceiver<Event>,
@@ -61,12 +61,14 @@ pub(crate) struct QuorumLoop {
     /// What is committed.
     pub(super) loader: MetadataLoader,
     pub(super) committed_end: Offset,
-    committed_epoch: LeaderEpoch,
+    pub(super) committed_epoch: LeaderEpoch,
     publications: mpsc::UnboundedSender<Publication>,
     /// This node was elected, and has yet to commit the first record of its epoch.
     elected: Option<(LeaderEpoch, Offset)>,
     pub(super) active: Option<Active>,
     resigning: Vec<oneshot::Sender<()>>,
+    /// A snapshot is being written.
+    pub(super) is_writing_snapshot: bool,
     /// Nodes of other clusters, each complained of once.
     foreign: BTreeSet<HostPort>,
     has_failed: bool,
@@ -96,6 +98,7 @@ impl QuorumLoop {
             elected: None,
             active: None,
             resigning: Vec::new(),
+            is_writing_snapshot: false,
             foreign: BTreeSet::new(),
             has_failed: false,
             broker,
@@ -139,7 +142,8 @@ impl QuorumLoop {
     fn wake_at(&self) -> i64 {
         let active = self.active.as_ref().map_or(i64::MAX, |active| {
             let expiry = active.sessions.next_expiry_ms().unwrap_or(i64::MAX);
-            expiry.min(active.balance_at).min(active.unclean_at).min(active.noop_at)
+            let late = active.sessions.next_late_ms().unwrap_or(i64::MAX);
+            expiry.min(late).min(active.balance_at).min(active.unclean_at).min(active.noop_at)
         });
         self.quorum.wake_at().min(active).min(self.now_ms() + 3_600_000)
     }
@@ -183,6 +187,7 @@ impl QuorumLoop {
             Event::Describe(answer) => {
                 let _gone = answer.send(self.describe());
             }
+            Event::SnapshotWritten(written) => self.on_snapshot_written(written),
             Event::Gone(node) => self.tell(Input::Gone(node)),
             Event::Foreign(address) => self.on_foreign(&address),
             Event::BrokerDisconnected { broker, epoch } => {
@@ -248,7 +253,7 @@ impl QuorumLoop {
         self.addresses.of(node, self.quorum.log().voters())
     }
 
-    fn tell(&mut self, input: Input) {
+    pub(super) fn tell(&mut self, input: Input) {
         if self.has_failed {
             return;
         }
@@ -303,8 +308,8 @@ impl QuorumLoop {
             Outcome::Fault(fault) => {
                 self.fail(Unavailable::Disk(fault.to_string()));
             }
-            // The quorum itself knows it, and `advance` asks.
-            Outcome::HighWatermark(_) | Outcome::Report(_) => {}
+            // `perform` gives it to the quorum.
+            Outcome::Report(_) => {}
         }
     }
 
@@ -422,27 +427,6 @@ impl QuorumLoop {
         // A publisher that is gone means that the node ends.
         let end = self.committed_end;
         let _ended = self.publications.send(Publication::Image { image, changes, end });
-    }
-
-    fn snapshot_if_due(&mut self) {
-        let mut log = self.log.log.lock();
-        if !log.is_snapshot_due() || self.loader.is_in_transaction() {
-            return;
-        }
-        let id = SnapshotId { end_offset: self.committed_end, epoch: self.committed_epoch };
-        let view = self.quorum.log();
-        let voters = (view.kraft_version() > 0)
-            .then(|| (view.voters_at(id.end_offset).clone(), view.kraft_version()));
-        let records = self.loader.image().to_records();
-        let written = log.write_snapshot(id, records, voters, self.broker.clock.wall_ms());
-        drop(log);
-        match written {
-            Ok(()) => {
-                tracing::info!("wrote metadata snapshot {id}");
-                self.tell(Input::SnapshotTaken(id));
-            }
-            Err(error) => self.directory.fail(&error),
-        }
     }
 
     fn describe(&self) -> Description {

@@ -27,7 +27,8 @@ impl QuorumLoop {
     /// From here on this node decides.
     pub(super) fn activate(&mut self, epoch: LeaderEpoch) {
         let session_ms = self.broker.config.number("broker.session.timeout.ms");
-        let mut sessions = BrokerSessions::new(session_ms);
+        let interval_ms = self.broker.config.number("broker.heartbeat.interval.ms");
+        let mut sessions = BrokerSessions::new(session_ms).with_heartbeats_every(interval_ms);
         sessions.on_became_active(self.loader.image(), self.now_ms());
         let mut active = Active::new(epoch, self.loader.clone(), sessions);
         active.balance_at = self.next_balance();
@@ -61,12 +62,7 @@ impl QuorumLoop {
             return;
         };
         let decided = (command.decide)(Some(&mut Deciding {
-            controller: Controller {
-                image: active.loader.image(),
-                rng: &*self.broker.rng,
-                node: self.broker.node,
-                static_config: &self.broker.config.values,
-            },
+            controller: self.broker.controller_on(active.loader.image()),
             sessions: &mut active.sessions,
             cluster_id: &self.broker.cluster_id,
             kraft_version: self.quorum.log().kraft_version(),
@@ -95,12 +91,7 @@ impl QuorumLoop {
     ) -> usize {
         let now_ms = self.now_ms();
         let Some(active) = &mut self.active else { return 0 };
-        let controller = Controller {
-            image: active.loader.image(),
-            rng: &*self.broker.rng,
-            node: self.broker.node,
-            static_config: &self.broker.config.values,
-        };
+        let controller = self.broker.controller_on(active.loader.image());
         let records = decide(&controller, &mut active.sessions, now_ms).records;
         let count = records.len();
         if count > 0 {
@@ -149,9 +140,17 @@ impl QuorumLoop {
         let due = |at: Option<i64>| at.is_some_and(|at| at <= now_ms);
         let active = self.active.as_ref();
         let expiry = active.and_then(|active| active.sessions.next_expiry_ms());
+        let late = active.and_then(|active| active.sessions.next_late_ms());
         let balance = active.map(|active| active.balance_at);
         let unclean = active.map(|active| active.unclean_at);
         let noop = active.map(|active| active.noop_at);
+        if due(late)
+            && let Some(active) = &mut self.active
+        {
+            for id in active.sessions.take_late(now_ms) {
+                probe(&self.broker, active.image(), id);
+            }
+        }
         if due(expiry) {
             self.decide_alone(|controller, sessions, now_ms| {
                 controller.fence_silent_brokers(sessions, now_ms)

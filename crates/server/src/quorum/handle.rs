@@ -6,9 +6,11 @@ use kalda_controller::Decision;
 use kalda_model::{BrokerEpoch, BrokerId, LeaderEpoch, Offset};
 use kalda_protocol::ErrorCode;
 use kalda_protocol::stored::metadata::MetadataRecord;
+use kalda_raft::SnapshotId;
 use kalda_raft::quorum::{
     Correlation, OffsetAndEpoch, ReplicaProgress, Request, Response, VoterSet,
 };
+use kalda_storage::StorageError;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::controlled::{Controlled, Deciding};
@@ -36,6 +38,8 @@ pub(super) enum Event {
     Decide(Command),
     /// Somebody wants to know how the replicas are.
     Describe(oneshot::Sender<Description>),
+    /// A snapshot of the metadata was written, or could not be.
+    SnapshotWritten(Result<SnapshotId, StorageError>),
     /// Another node of the quorum refuses connections.
     Gone(BrokerId),
     /// A node says that it is of another cluster.

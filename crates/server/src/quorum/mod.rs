@@ -10,8 +10,9 @@ mod driver;
 mod duties;
 pub(crate) mod handle;
 mod shared_log;
+mod snapshots;
 pub(crate) mod wire;
 
 pub(crate) use driver::{QuorumLoop, QuorumParts};
-pub(crate) use handle::{Asked, ControllerHandle, Description, QuorumHandle, Unavailable};
+pub(crate) use handle::{Asked, ControllerHandle, Decided, Description, QuorumHandle, Unavailable};
 pub(crate) use shared_log::SharedMetadataLog;

@@ -5,6 +5,7 @@
 
 #[path = "../broker/client.rs"]
 mod client;
+mod lost_answers;
 mod replicas;
 mod rig;
 mod throttles;

@@ -51,10 +51,14 @@ pub(crate) fn free_port() -> u16 {
 
 impl Cluster {
     pub(crate) fn start(count: usize, settings: &[(&str, &str)]) -> Self {
+        Self::start_at(free_port(), count, settings)
+    }
+
+    /// With the controller at a port of the test's own choice.
+    pub(crate) fn start_at(controller_port: u16, count: usize, settings: &[(&str, &str)]) -> Self {
         init_logging();
         let settings = settings.iter().map(|(key, value)| ((*key).into(), (*value).into()));
-        let mut cluster =
-            Self { nodes: Vec::new(), controller_port: free_port(), settings: settings.collect() };
+        let mut cluster = Self { nodes: Vec::new(), controller_port, settings: settings.collect() };
         for index in 0..count {
             let home = tempfile::tempdir().unwrap();
             cluster.nodes.push(Node { home, port: free_port(), server: None });

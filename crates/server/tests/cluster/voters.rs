@@ -2,6 +2,7 @@
 //! back at another address, one comes back by itself (KIP-1186).
 
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::time::SystemTime;
 
 use kalda_env::FsDisk;
@@ -30,8 +31,8 @@ struct Node {
     server: Option<Server>,
 }
 
-/// Nodes of which the first three are formatted as voters.
-struct Nodes(Vec<Node>);
+/// Nodes of which the first are formatted as voters: so many.
+struct Nodes(Vec<Node>, usize);
 
 impl Node {
     fn new(id: i32) -> Self {
@@ -80,25 +81,25 @@ impl Drop for Nodes {
 }
 
 impl Nodes {
-    fn formatted() -> Self {
+    fn formatted(voter_count: usize, ids: RangeInclusive<i32>) -> Self {
         init_logging();
-        let nodes: Vec<_> = (1..=4).map(Node::new).collect();
-        let voters = VoterSet::new(nodes[..3].iter().map(|node| Voter {
+        let nodes: Vec<_> = ids.map(Node::new).collect();
+        let voters = VoterSet::new(nodes[..voter_count].iter().map(|node| Voter {
             key: ReplicaKey { id: BrokerId(node.id), directory: Some(node.directory) },
             endpoints: vec![node.endpoint()],
             kraft_versions: (0, 1),
         }));
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
-        for node in &nodes[..3] {
+        for node in &nodes[..voter_count] {
             let now_ms = i64::try_from(now.as_millis()).unwrap();
             kalda_raft::format(&FsDisk, node.home.path(), &voters, now_ms).unwrap();
         }
-        Self(nodes)
+        Self(nodes, voter_count)
     }
 
     fn bootstrap(&self) -> String {
         let address = |node: &Node| format!("127.0.0.1:{}", node.controller_port);
-        self.0[..3].iter().map(address).collect::<Vec<_>>().join(",")
+        self.0[..self.1].iter().map(address).collect::<Vec<_>>().join(",")
     }
 
     /// Together: none of them is up before a majority is.
@@ -189,7 +190,7 @@ fn ids(replicas: &[ReplicaState]) -> Vec<i32> {
 
 #[test]
 fn voters_come_go_and_move() {
-    let mut nodes = Nodes::formatted();
+    let mut nodes = Nodes::formatted(3, 1..=4);
     nodes.start(&[1, 2, 3], None);
     nodes.await_voters(1, &[1, 2, 3]);
     let made = nodes.client(1).unwrap().try_create("before", 1, &[]).unwrap();
@@ -232,4 +233,31 @@ fn voters_come_go_and_move() {
         (made.error_code == 0).then_some(())
     });
     assert_eq!(client.describe("before").error_code, 0);
+}
+
+#[test]
+fn five_controllers_go_on_without_two_of_them() {
+    let mut nodes = Nodes::formatted(5, 1..=5);
+    let mut left = vec![1, 2, 3, 4, 5];
+    nodes.start(&left, None);
+    for round in 0..3 {
+        let leader = nodes.await_voters(left[0], &[1, 2, 3, 4, 5]);
+        assert!(left.contains(&leader), "{leader} leads, and is gone");
+        let name = format!("made-by-{}", left.len());
+        await_some("a controller that decides", || {
+            let made = nodes.client(left[0])?.try_create(&name, 1, &[]).ok()?;
+            (made.error_code == 0).then_some(())
+        });
+        if round < 2 {
+            let server = nodes.node(leader).server.take().unwrap();
+            server.stop();
+            server.wait().unwrap();
+            left.retain(|id| *id != leader);
+            // Whoever leads now, it is not the one that left.
+            await_some("another leader", || {
+                let described = nodes.describe(left[0])?;
+                left.contains(&described.topics[0].partitions[0].leader_id).then_some(())
+            });
+        }
+    }
 }

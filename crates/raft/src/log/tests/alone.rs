@@ -19,7 +19,6 @@ pub(super) struct Alone {
     pub(super) log: MetadataLog,
     /// What was committed and not looked at yet.
     committed: Offset,
-    high_watermark: Offset,
 }
 
 pub(super) fn opening<'a>(disk: &'a Arc<dyn Disk>, log_dir: &'a Path) -> Opening<'a> {
@@ -45,7 +44,7 @@ impl Alone {
         let (log, restored) = MetadataLog::open(opening)?;
         let (quorum, effects) = Quorum::new(restored, QuorumSettings::default(), 0, &Shortest);
         let start = quorum.log().start_offset();
-        let mut alone = Self { quorum, log, committed: start, high_watermark: start };
+        let mut alone = Self { quorum, log, committed: start };
         alone.perform(effects).unwrap();
         Ok(alone)
     }
@@ -70,7 +69,13 @@ impl Alone {
     pub(super) fn snapshot(&mut self, records: Vec<MetadataRecord>) {
         let end = self.log.end();
         let id = SnapshotId { end_offset: end.offset, epoch: end.epoch };
-        self.log.write_snapshot(id, records, None, 1000).unwrap();
+        let job = self.log.begin_snapshot(id, None, 1000);
+        self.finish_snapshot(job.write(records).unwrap());
+    }
+
+    /// It is on the disk.
+    pub(super) fn finish_snapshot(&mut self, id: SnapshotId) {
+        assert!(self.log.finish_snapshot(id).unwrap());
         let effects = self.quorum.handle(Input::SnapshotTaken(id), 0, &Shortest);
         self.perform(effects).unwrap();
     }
@@ -78,8 +83,9 @@ impl Alone {
     /// The snapshot, if it was not seen yet, and what was committed since the last call.
     pub(super) fn committed(&mut self) -> Result<Vec<Committed>, OpenError> {
         let mut all = Vec::new();
-        while self.committed < self.high_watermark {
-            let batches = self.log.read_committed(self.committed, self.high_watermark)?;
+        let high_watermark = self.quorum.high_watermark();
+        while self.committed < high_watermark {
+            let batches = self.log.read_committed(self.committed, high_watermark)?;
             self.committed = batches.last().unwrap().end_offset;
             all.extend(batches.into_iter().filter(|batch| !batch.records.is_empty()));
         }
@@ -87,11 +93,6 @@ impl Alone {
     }
 
     fn perform(&mut self, effects: Vec<Effect>) -> Result<(), CarryOutError> {
-        for outcome in self.log.carry_out(effects, 1000)? {
-            if let Outcome::HighWatermark(to) = outcome {
-                self.high_watermark = to;
-            }
-        }
-        Ok(())
+        self.log.carry_out(effects, 1000).map(drop)
     }
 }

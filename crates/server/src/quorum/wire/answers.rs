@@ -3,7 +3,7 @@
 use kalda_client::HostPort;
 use kalda_model::{BrokerId, CLUSTER_METADATA_TOPIC};
 use kalda_protocol::ErrorCode;
-use kalda_protocol::messages::{begin_quorum_epoch, end_quorum_epoch, fetch_snapshot, vote};
+use kalda_protocol::messages::{begin_quorum_epoch, fetch_snapshot, vote};
 use kalda_raft::quorum::Refusal;
 
 use crate::broker::Broker;
@@ -76,7 +76,7 @@ macro_rules! node_addresses {
     };
 }
 
-node_addresses!(vote, begin_quorum_epoch, end_quorum_epoch, fetch_snapshot);
+node_addresses!(vote, begin_quorum_epoch, fetch_snapshot);
 
 pub(super) fn endpoints(nodes: &[impl NodeAddress]) -> Vec<(BrokerId, HostPort)> {
     nodes.iter().map(NodeAddress::address).collect()

@@ -13,6 +13,7 @@ use kalda_raft::quorum::{
 };
 
 use super::answers::{TOPIC, endpoints, refusal};
+use super::epochs::own_endpoints;
 use crate::broker::Broker;
 use crate::peer::{Link, PeerError};
 
@@ -40,22 +41,14 @@ pub(crate) async fn ask(
                 topic_name: TOPIC.to_owned(),
                 partitions: vec![partition],
             };
-            let own = broker.controller_endpoints();
-            let endpoint = own.into_iter().map(|(name, at)| begin_quorum_epoch::LeaderEndpoint {
-                name,
-                host: at.host,
-                port: at.port,
-            });
             let request = begin_quorum_epoch::BeginQuorumEpochRequest {
                 cluster_id,
                 voter_id: to.0,
                 topics: vec![topic],
-                leader_endpoints: endpoint.collect(),
+                leader_endpoints: own_endpoints(broker),
             };
             let answer = link.call(&request).await?;
-            let part = answer.topics.first().and_then(|topic| topic.partitions.first());
-            let part = part.map(|it| (it.error_code, it.leader_id, it.leader_epoch));
-            plain(answer.error_code, part, endpoints(&answer.node_endpoints))
+            of_epoch(answer.error_code, &answer.topics, &answer.node_endpoints)
         }
         Request::EndQuorumEpoch { leader, epoch, preferred_successors } => {
             let candidate = |key: &ReplicaKey| end_quorum_epoch::ReplicaInfo {
@@ -73,21 +66,13 @@ pub(crate) async fn ask(
                 topic_name: TOPIC.to_owned(),
                 partitions: vec![partition],
             };
-            let own = broker.controller_endpoints();
-            let endpoint = own.into_iter().map(|(name, at)| end_quorum_epoch::LeaderEndpoint {
-                name,
-                host: at.host,
-                port: at.port,
-            });
             let request = end_quorum_epoch::EndQuorumEpochRequest {
                 cluster_id,
                 topics: vec![topic],
-                leader_endpoints: endpoint.collect(),
+                leader_endpoints: own_endpoints(broker),
             };
             let answer = link.call(&request).await?;
-            let part = answer.topics.first().and_then(|topic| topic.partitions.first());
-            let part = part.map(|it| (it.error_code, it.leader_id, it.leader_epoch));
-            plain(answer.error_code, part, endpoints(&answer.node_endpoints))
+            of_epoch(answer.error_code, &answer.topics, &answer.node_endpoints)
         }
         Request::Fetch(fetch) => ask_fetch(link, fetch, cluster_id).await,
         Request::FetchSnapshot(fetch) => ask_snapshot(link, fetch, cluster_id).await,
@@ -275,6 +260,17 @@ async fn ask_snapshot(
         bytes: part.unaligned_records.clone(),
     };
     response(answer.error_code, head, ResponseBody::FetchSnapshot(body), nodes)
+}
+
+/// The answer to both messages of a leader.
+fn of_epoch(
+    error: i16,
+    topics: &[begin_quorum_epoch::ResponseTopicData],
+    nodes: &[begin_quorum_epoch::NodeEndpoint],
+) -> Result<Answered, PeerError> {
+    let part = topics.first().and_then(|topic| topic.partitions.first());
+    let part = part.map(|it| (it.error_code, it.leader_id, it.leader_epoch));
+    plain(error, part, endpoints(nodes))
 }
 
 fn plain(
