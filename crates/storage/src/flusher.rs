@@ -124,10 +124,7 @@ const TOGETHER_LEN_MAX: usize = 512;
 
 type Log = Arc<dyn Flushable>;
 
-<<<<<<< HEAD
 /// Told once.
-=======
->>>>>>> main
 type OnError = Box<dyn FnOnce(&StorageError) + Send>;
 
 /// What the thread knows from pass to pass.
