@@ -70,11 +70,17 @@ impl Workload {
             self.oracle.borrow_mut().on_sent(MOVES.name, partition, *value);
             under_way.push(send(producer, MOVES, partition, *value).await?);
         }
+        if commits || chance.percent(80) {
+            for delivery in under_way {
+                delivery.await?;
+            }
+        }
+        // Open for a while: a reader that is shown too much has the time to see it.
+        if chance.percent(50) {
+            sleep(Duration::from_millis(chance.between(20, 600))).await;
+        }
         if !commits {
             return producer.abort_transaction().await;
-        }
-        for delivery in under_way {
-            delivery.await?;
         }
         match producer.commit_transaction().await {
             // Nobody knows yet: it may be asked again.
