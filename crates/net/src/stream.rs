@@ -259,3 +259,69 @@ impl AsyncWrite for WriteHalf {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::task::Waker;
+
+    use super::*;
+
+    /// An idle connection of a client costs what its socket costs.
+    #[test]
+    fn a_stream_is_no_larger_than_its_socket() {
+        assert_eq!(size_of::<Stream>(), size_of::<TcpStream>());
+    }
+
+    /// Gives what it was given in pieces, and takes two bytes at a time.
+    #[derive(Debug)]
+    struct Pieces {
+        coming: VecDeque<Vec<u8>>,
+        taken: Arc<Mutex<Vec<u8>>>,
+    }
+
+    impl Carrier for Pieces {
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            Ok(([10, 0, 0, 1], 1).into())
+        }
+
+        fn poll_read(
+            &mut self,
+            _context: &mut Context<'_>,
+            room: &mut [u8],
+        ) -> Poll<io::Result<usize>> {
+            let Some(piece) = self.coming.pop_front() else { return Poll::Pending };
+            room[..piece.len()].copy_from_slice(&piece);
+            Poll::Ready(Ok(piece.len()))
+        }
+
+        fn poll_write_ready(&mut self, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn try_write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let len = bytes.len().min(2);
+            self.taken.lock().extend_from_slice(&bytes[..len]);
+            Ok(len)
+        }
+    }
+
+    #[test]
+    fn what_is_carried_reads_and_writes_as_a_socket_does() {
+        let taken = Arc::<Mutex<Vec<u8>>>::default();
+        let coming = VecDeque::from([b"abc".to_vec(), b"de".to_vec(), Vec::new()]);
+        let stream = Stream::carried(Box::new(Pieces { coming, taken: Arc::clone(&taken) }));
+        let mut context = Context::from_waker(Waker::noop());
+        let mut room = [0; 2];
+        let kind = |outcome: io::Result<usize>| outcome.map_err(|error| error.kind());
+        assert_eq!(kind(stream.try_read(&mut room)), Err(io::ErrorKind::WouldBlock));
+        for expected in [&b"ab"[..], b"c", b"de", b"", b""] {
+            assert!(stream.poll_read_ready(&mut context).is_ready());
+            let read = stream.try_read(&mut room).unwrap();
+            assert_eq!(&room[..read], expected);
+        }
+        let slices = [IoSlice::new(b"x"), IoSlice::new(b"yz")];
+        assert_eq!(kind(stream.try_write_vectored(&slices)), Ok(2));
+        assert_eq!(*taken.lock(), b"xy");
+    }
+}
