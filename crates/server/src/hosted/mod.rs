@@ -169,6 +169,10 @@ impl HostedPartition {
     /// The controller changed the partition's registration; it is `now_ms` on the monotonic clock. Whoever calls
     /// this tells the fetchers too.
     pub(crate) fn on_metadata(&self, registration: &PartitionRegistration, now_ms: i64) {
+        // Whoever asks is told of the disk, not of what the controller made of it meanwhile.
+        if self.directory().storage.is_offline() {
+            return;
+        }
         let mut state = self.state.lock();
         let metadata = Metadata {
             leader: registration.leader,
