@@ -37,6 +37,7 @@ pub use features::{KRAFT_VERSION, SUPPORTED_FEATURES, bootstrap_records};
 pub use producer_ids::PRODUCER_ID_BLOCK_LEN;
 pub use registration::LastShutdown;
 pub use sessions::BrokerSessions;
+pub use update_features::QuorumFeature;
 
 /// Most records of one batch of the metadata log: a decision of more of them is written as a
 /// transaction (KIP-868), and its first record lies one offset further.

@@ -10,7 +10,7 @@ use kalda_protocol::messages::update_features::{
     FeatureUpdateKey, UpdatableFeatureResult, UpdateFeaturesRequest, UpdateFeaturesResponse,
 };
 use kalda_protocol::stored::metadata::{
-    ClearElrRecord, ConfigRecord, FeatureLevelRecord, MetadataRecord,
+    ClearElrRecord, ConfigRecord, FeatureLevelRecord, MetadataRecord, NoOpRecord,
 };
 
 use crate::features::{
@@ -26,14 +26,25 @@ enum UpgradeType {
     Downgrade,
 }
 
+/// What the quorum says of its own feature, `kraft.version`.
+#[derive(Clone, Copy)]
+pub struct QuorumFeature<'a> {
+    /// Its level.
+    pub level: i16,
+    /// Whether the voters let it rise to a level, and why not if not.
+    pub may_rise: &'a dyn Fn(i16) -> Result<(), String>,
+}
+
 impl Controller<'_> {
-    /// Decides the updates of `request`, in `version`. Only v0 and v1 tell each feature's outcome.
+    /// Decides the updates of `request`, in `version`. Only v0 and v1 tell each feature's outcome. Beside
+    /// the decision stands the level to which the quorum has to raise its own feature, if it has to.
     #[must_use]
     pub fn update_features(
         &self,
         request: &UpdateFeaturesRequest,
         version: i16,
-    ) -> Decision<UpdateFeaturesResponse> {
+        quorum: QuorumFeature<'_>,
+    ) -> (Decision<UpdateFeaturesResponse>, Option<i16>) {
         let mut records = Vec::new();
         let mut refused = None;
         let mut wanted = BTreeMap::new();
@@ -47,7 +58,7 @@ impl Controller<'_> {
         }
         for update in &request.feature_updates {
             if refused.is_none() {
-                match self.update_feature(update, version, &wanted) {
+                match self.update_feature(update, version, &wanted, quorum) {
                     Ok(more) => records.extend(more),
                     Err(refusal) => refused = Some(refusal),
                 }
@@ -56,6 +67,8 @@ impl Controller<'_> {
         if request.validate_only || refused.is_some() {
             records.clear();
         }
+        let rises = |level: &i16| *level > quorum.level && !records.is_empty();
+        let of_quorum = wanted.get(KRAFT_VERSION).copied().filter(rises);
         let (code, message) = match refused {
             None => (ErrorCode::None, None),
             Some(Refusal { code, message }) => (code, Some(message)),
@@ -75,7 +88,7 @@ impl Controller<'_> {
             results,
             ..UpdateFeaturesResponse::default()
         };
-        Decision { records, response }
+        (Decision { records, response }, of_quorum)
     }
 
     fn update_feature(
@@ -83,6 +96,7 @@ impl Controller<'_> {
         update: &FeatureUpdateKey,
         version: i16,
         wanted: &BTreeMap<&str, i16>,
+        quorum: QuorumFeature<'_>,
     ) -> Result<Vec<MetadataRecord>, Refusal> {
         let (name, level) = (update.feature.as_str(), update.max_version_level);
         let invalid = |reason: &str| {
@@ -95,13 +109,10 @@ impl Controller<'_> {
         if level < 0 {
             return invalid("A feature version cannot be less than 0.");
         }
-        if name == KRAFT_VERSION {
-            return invalid("It belongs to the quorum.");
-        }
         if let Some(reason) = self.reason_not_supported(name, level) {
             return invalid(&reason);
         }
-        let now = self.image.feature(name);
+        let now = if name == KRAFT_VERSION { quorum.level } else { self.image.feature(name) };
         if level < now && upgrade_type == UpgradeType::Upgrade {
             return invalid(
                 "Can't downgrade the version of this feature without setting the upgrade type to either safe or unsafe downgrade.",
@@ -116,6 +127,15 @@ impl Controller<'_> {
         let mut records = Vec::new();
         if level == now {
             return Ok(records);
+        }
+        if name == KRAFT_VERSION {
+            if upgrade_type == UpgradeType::Downgrade {
+                return invalid("Can't downgrade the version of this feature.");
+            }
+            (quorum.may_rise)(level)
+                .map_err(|text| Refusal::new(ErrorCode::InvalidUpdateVersion, text))?;
+            // The level is a record of the quorum. This one is there to be waited for.
+            return Ok(vec![MetadataRecord::NoOp(NoOpRecord::default())]);
         }
         if name == ELIGIBLE_LEADER_REPLICAS_VERSION {
             let metadata_version = wanted.get(METADATA_VERSION).copied();

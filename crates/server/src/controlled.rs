@@ -12,6 +12,7 @@ use kalda_model::{BrokerEpoch, BrokerId, Offset};
 use kalda_protocol::messages::envelope::EnvelopeRequest;
 use kalda_protocol::stored::principal::DefaultPrincipalData;
 use kalda_protocol::{ErrorCode, Message as _, Request, RequestHeader, ResponseHeader};
+use kalda_raft::quorum::Quorum;
 
 use crate::broker::Broker;
 use crate::dispatch::{Handle, RequestContext};
@@ -23,8 +24,10 @@ pub(crate) struct Deciding<'a> {
     pub(crate) controller: Controller<'a>,
     pub(crate) sessions: &'a mut BrokerSessions,
     pub(crate) cluster_id: &'a str,
-    /// Of the quorum, which is no feature of the metadata.
-    pub(crate) kraft_version: i16,
+    /// Whose own feature is none of the metadata.
+    pub(crate) quorum: &'a Quorum,
+    /// Set by the decision: the quorum raises its `kraft.version` in front of its records.
+    pub(crate) kraft_version_rises_to: Option<i16>,
     /// The offset that the first record of this decision gets.
     pub(crate) next_offset: Offset,
     /// On the monotonic clock.

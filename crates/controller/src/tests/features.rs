@@ -9,6 +9,11 @@ use kalda_protocol::messages::controller_registration::{
 use kalda_protocol::messages::update_features::{FeatureUpdateKey, UpdateFeaturesRequest};
 
 use super::world::{Cluster, topic};
+use crate::QuorumFeature;
+
+/// A quorum whose voters are static, and know nothing else.
+const STATIC: QuorumFeature<'_> =
+    QuorumFeature { level: 0, may_rise: &|_| Err("the voters do not".to_owned()) };
 
 const ELR: &str = "eligible.leader.replicas.version";
 
@@ -23,7 +28,8 @@ fn update(cluster: &mut Cluster, updates: &[(&str, i16, i8)]) -> (i16, String) {
         feature_updates: updates.iter().map(key).collect(),
         ..UpdateFeaturesRequest::default()
     };
-    let response = cluster.decide(|controller, _, _| controller.update_features(&request, 2));
+    let response =
+        cluster.decide(|controller, _, _| controller.update_features(&request, 2, STATIC).0);
     assert!(response.results.is_empty());
     (response.error_code, response.error_message.unwrap_or_default())
 }
@@ -73,10 +79,35 @@ fn each_feature_is_answered_in_old_versions_and_nothing_happens_when_only_valida
         validate_only: true,
         ..UpdateFeaturesRequest::default()
     };
-    let decision = cluster.controller().update_features(&request, 0);
+    let (decision, _) = cluster.controller().update_features(&request, 0, STATIC);
     assert!(decision.records.is_empty());
     assert_eq!(decision.response.results.len(), 1);
     assert_eq!(decision.response.results[0].error_code, 0);
+}
+
+#[test]
+fn the_quorums_own_feature_rises_if_its_voters_let_it_and_never_falls() {
+    let cluster = Cluster::with_brokers(1);
+    let ask = |level: i16, upgrade_type: i8, quorum: QuorumFeature<'_>| {
+        let request = UpdateFeaturesRequest {
+            feature_updates: vec![FeatureUpdateKey {
+                feature: "kraft.version".into(),
+                max_version_level: level,
+                upgrade_type,
+                ..FeatureUpdateKey::default()
+            }],
+            ..UpdateFeaturesRequest::default()
+        };
+        let (decision, rises_to) = cluster.controller().update_features(&request, 2, quorum);
+        (decision.response.error_code, decision.records.len(), rises_to)
+    };
+    let invalid = ErrorCode::InvalidUpdateVersion.code();
+    let ready = |level| QuorumFeature { level, may_rise: &|_| Ok(()) };
+    assert_eq!(ask(1, 1, ready(0)), (0, 1, Some(1)), "with a record to be waited for");
+    assert_eq!(ask(1, 1, STATIC), (invalid, 0, None));
+    assert_eq!(ask(1, 1, ready(1)), (0, 0, None), "it is there already");
+    assert_eq!(ask(0, 2, ready(1)), (invalid, 0, None));
+    assert_eq!(ask(2, 1, ready(1)), (invalid, 0, None), "nobody knows that one");
 }
 
 #[test]

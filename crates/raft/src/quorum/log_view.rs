@@ -132,6 +132,12 @@ impl LogView {
         &self.voters[self.voters_index(offset)].voters
     }
 
+    /// The `kraft.version` as of `offset`, for a snapshot that ends there.
+    #[must_use]
+    pub fn kraft_version_at(&self, offset: Offset) -> i16 {
+        self.voters[self.voters_index(offset)].kraft_version
+    }
+
     /// The voters as of `offset`, and every set that the log names after it.
     pub(super) fn voters_since(&self, offset: Offset) -> impl Iterator<Item = &VoterSet> {
         self.voters[self.voters_index(offset)..].iter().map(|entry| &entry.voters)

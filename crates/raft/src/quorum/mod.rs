@@ -9,6 +9,7 @@ mod check;
 mod effect;
 mod election;
 mod follow;
+mod kraft_version;
 mod log_view;
 mod message;
 mod peers;
@@ -28,6 +29,7 @@ use kalda_model::{BrokerId, DirectoryId, LeaderEpoch, Offset};
 
 pub use append::Decision;
 pub use effect::{AppendRefused, Correlation, Effect, Fault, Input, ReplicaProgress, RequestId};
+pub use kraft_version::UpgradeRefused;
 pub use log_view::{LogView, OffsetAndEpoch};
 pub use message::{
     Batch, Body, Control, FetchRequest, FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse,

@@ -13,7 +13,7 @@ const ADD_MS_MAX: i64 = 3_600_000;
 /// What this implementation supports.
 const KRAFT_VERSIONS: (i16, i16) = (0, 1);
 /// The `kraft.version` from which the voters are records.
-const RECONFIGURATION_VERSION: i16 = 1;
+pub(super) const RECONFIGURATION_VERSION: i16 = 1;
 
 impl Quorum {
     /// Takes a new voter in as soon as it has caught up, or not at all.
@@ -95,6 +95,10 @@ impl Quorum {
         _at: Moment<'_>,
     ) {
         let plan = self.leader_refusal(epoch).map_or(Ok(()), Err);
+        if self.log.kraft_version() < RECONFIGURATION_VERSION {
+            let refusal = plan.and_then(|()| self.note_voter(voter)).err();
+            return self.answer(id, refusal, ResponseBody::Plain);
+        }
         let plan = plan.and_then(|()| self.may_change_voters()).and_then(|()| {
             let (lowest, highest) = voter.kraft_versions;
             if !(lowest..=highest).contains(&self.log.kraft_version()) {
@@ -115,11 +119,12 @@ impl Quorum {
     /// wants to vote and does not.
     pub(super) fn own_change(&self) -> Option<Request> {
         let Role::Follower(following) = &self.role else { return None };
-        let is_settled = self.log.kraft_version() >= RECONFIGURATION_VERSION
-            && following.has_fetched
-            && following.snapshot.is_none();
+        let is_settled = following.has_fetched && following.snapshot.is_none();
         if !is_settled || self.settings.endpoints.is_empty() {
             return None;
+        }
+        if self.log.kraft_version() < RECONFIGURATION_VERSION {
+            return self.own_announcement();
         }
         let voter = self.local_voter();
         match self.log.voters().voter(self.local.id) {
@@ -146,7 +151,7 @@ impl Quorum {
         voters.with_update(self.local_voter()).filter(|updated| updated != voters)
     }
 
-    fn local_voter(&self) -> Voter {
+    pub(super) fn local_voter(&self) -> Voter {
         Voter {
             key: self.local,
             endpoints: self.settings.endpoints.clone(),
@@ -157,14 +162,21 @@ impl Quorum {
     /// Majorities of two sets overlap only if they differ by one voter and the older one is
     /// committed by a leader of this epoch, who knows every set that may be.
     fn may_change_voters(&self) -> Result<(), Refusal> {
-        let Role::Leader(leading) = &self.role else { return Err(Refusal::NotLeader) };
+        if !matches!(self.role, Role::Leader(_)) {
+            return Err(Refusal::NotLeader);
+        }
         if self.log.kraft_version() < RECONFIGURATION_VERSION {
             return Err(Refusal::UnsupportedVersion);
         }
+        if self.is_settled() { Ok(()) } else { Err(Refusal::RequestTimedOut) }
+    }
+
+    /// Whether the last change of the voters is committed, and so is a record of this leader's epoch.
+    pub(super) fn is_settled(&self) -> bool {
+        let Role::Leader(leading) = &self.role else { return false };
         let has_own_commit = self.high_watermark > leading.epoch_start;
-        let is_settled = self.log.voters_end() <= self.high_watermark;
-        let is_free = has_own_commit && is_settled && leading.change.is_none();
-        if is_free && !leading.resign_requested { Ok(()) } else { Err(Refusal::RequestTimedOut) }
+        let is_committed = self.log.voters_end() <= self.high_watermark;
+        has_own_commit && is_committed && leading.change.is_none() && !leading.resign_requested
     }
 
     /// It was at the end of the log a moment ago, and fetches on.

@@ -94,6 +94,8 @@ pub(super) struct Leading {
     pub(super) replicas: BTreeMap<ReplicaKey, Progress>,
     /// Fetches that wait for something to tell.
     pub(super) parked: BTreeMap<ReplicaKey, Parked>,
+    /// What voters of a static set said of themselves in this epoch.
+    pub(super) announced: BTreeMap<BrokerId, Voter>,
     /// A voter that is to be added once it has caught up.
     pub(super) adding: Option<PendingAdd>,
     /// The voter set that is not committed yet.

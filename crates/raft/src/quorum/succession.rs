@@ -58,10 +58,13 @@ impl Quorum {
         self.answer(id, None, ResponseBody::Plain);
     }
 
-    /// An answer to one of the two.
+    /// An answer to one of the two, or to what a voter said of itself.
     pub(super) fn on_plain_response(&mut self, from: BrokerId) {
-        if let Role::Resigned { unacked, .. } = &mut self.role {
-            unacked.remove(&from);
+        match &mut self.role {
+            Role::Resigned { unacked, .. } => {
+                unacked.remove(&from);
+            }
+            _ => self.on_announced(),
         }
     }
 

@@ -161,6 +161,7 @@ impl Quorum {
             since: at.now,
             replicas: BTreeMap::new(),
             parked: BTreeMap::new(),
+            announced: BTreeMap::new(),
             adding: None,
             change: None,
             told_at: BTreeMap::new(),

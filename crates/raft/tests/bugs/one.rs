@@ -8,7 +8,7 @@ use kalda_model::{BrokerId, DirectoryId, LeaderEpoch, Offset};
 use kalda_raft::QuorumState;
 use kalda_raft::quorum::{
     Correlation, Decision, Effect, Input, LogView, Quorum, QuorumSettings, ReplicaKey, Request,
-    RequestId, Response, ResponseBody, Restored, RoleName, Voter, VoterSet,
+    RequestId, Response, ResponseBody, Restored, RoleName, UpgradeRefused, Voter, VoterSet,
 };
 
 /// Every random time is the shortest.
@@ -54,18 +54,28 @@ pub(crate) struct One {
 impl One {
     /// With an empty log under these voters.
     pub(crate) fn new(id: i32, voters: VoterSet) -> Self {
+        Self::with_settings(id, voters, QuorumSettings::default())
+    }
+
+    pub(crate) fn with_settings(id: i32, voters: VoterSet, settings: QuorumSettings) -> Self {
         let is_static = voters.iter().any(|voter| voter.key.directory.is_none());
-        Self::start(id, LogView::new(voters, i16::from(!is_static)), None, 0)
+        Self::start(id, LogView::new(voters, i16::from(!is_static)), None, 0, settings)
     }
 
     pub(crate) fn restored(id: i32, log: LogView) -> Self {
-        Self::start(id, log, None, 0)
+        Self::start(id, log, None, 0, QuorumSettings::default())
     }
 
-    fn start(id: i32, log: LogView, quorum_state: Option<QuorumState>, now: i64) -> Self {
+    fn start(
+        id: i32,
+        log: LogView,
+        quorum_state: Option<QuorumState>,
+        now: i64,
+        settings: QuorumSettings,
+    ) -> Self {
         let directory = key(id).directory.unwrap();
         let restored = Restored { id: BrokerId(id), directory, quorum_state, log };
-        let (quorum, effects) = Quorum::new(restored, QuorumSettings::default(), now, &Shortest);
+        let (quorum, effects) = Quorum::new(restored, settings, now, &Shortest);
         let sent = BTreeMap::new();
         let mut one = Self { quorum, now, state: quorum_state, sent, requests: 0 };
         one.note(&effects);
@@ -75,7 +85,7 @@ impl One {
     /// The same disk, all of it flushed, a new life.
     pub(crate) fn restart(self) -> Self {
         let id = self.quorum.local().id.0;
-        Self::start(id, self.quorum.log().clone(), self.state, self.now)
+        Self::start(id, self.quorum.log().clone(), self.state, self.now, QuorumSettings::default())
     }
 
     fn note(&mut self, effects: &[Effect]) {
@@ -174,6 +184,12 @@ impl One {
 
     pub(crate) fn flush(&mut self) -> Vec<Effect> {
         self.input(Input::Flushed(self.quorum.log().end()))
+    }
+
+    pub(crate) fn upgrade(&mut self, version: i16) -> Result<Offset, UpgradeRefused> {
+        let (end, effects) = self.quorum.upgrade(version, self.now, &Shortest)?;
+        self.note(&effects);
+        Ok(end)
     }
 
     /// The controller appends `count` records, one batch each.

@@ -55,7 +55,9 @@ impl World {
             }
             return;
         }
-        match self.chance.below(24) {
+        // Only voters that were static once can become records.
+        let kinds = if self.kraft_version == 0 { 26 } else { 24 };
+        match self.chance.below(kinds) {
             0..=2 => self.part(),
             3..=5 => self.heal_network(),
             6 => self.network.loss_percent = self.chance.below(30),
@@ -71,6 +73,7 @@ impl World {
             20 => self.remove_voter(index),
             21 => self.update_voter(index),
             22 => self.wipe_at_random(index),
+            24..=25 => self.upgrade(index),
             _ => {
                 self.network.loss_percent = 0;
                 self.network.delay_ms_max = 10;
@@ -165,7 +168,7 @@ impl World {
         let snapshot = Snapshot {
             id: snapshot_id,
             voters: quorum.log().voters_at(end).clone(),
-            kraft_version: quorum.log().kraft_version(),
+            kraft_version: quorum.log().kraft_version_at(end),
             digest: self.oracle.digest_at(end),
         };
         self.oracle.on_snapshot(&snapshot);
@@ -222,6 +225,17 @@ impl World {
         let directory = Some(self.nodes[index].disk.directory);
         let epoch = self.epoch_of(leader);
         self.ask(leader, Request::UpdateVoter { epoch, voter: voter(index, directory) });
+    }
+
+    /// Operators raise the version at whoever calls itself leader.
+    fn upgrade(&mut self, index: usize) {
+        let Some(quorum) = &mut self.nodes[index].live else { return };
+        let before = quorum.log().kraft_version();
+        if let Ok((_, effects)) = quorum.upgrade(1, self.now, &self.chance) {
+            let has_risen = quorum.log().kraft_version() > before;
+            self.oracle.counts.upgrades += u64::from(has_risen);
+            self.perform(index, effects);
+        }
     }
 
     /// One voter may lose its disk in a run, if the others can do without it.

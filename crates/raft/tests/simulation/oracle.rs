@@ -42,6 +42,7 @@ counts!(
     snapshots_damaged,
     voters_added,
     voters_removed,
+    upgrades,
     voters_refused,
     resignations,
     wipes,

@@ -8,7 +8,8 @@ use kalda_model::{BrokerId, DirectoryId, LeaderEpoch, Offset};
 use kalda_raft::SnapshotId;
 use kalda_raft::quorum::{
     Body, Control, Correlation, Decision, Effect, Input, OffsetAndEpoch, Quorum, QuorumSettings,
-    ReplicaKey, Request, RequestId, Response, ResponseBody, Restored, RoleName, Voter, VoterSet,
+    ReplicaKey, Request, RequestId, Response, ResponseBody, Restored, RoleName, Voter,
+    VoterEndpoint, VoterSet,
 };
 
 use crate::chance::Chance;
@@ -23,9 +24,22 @@ const SETTLE_MS: i64 = 40_000;
 #[derive(Clone, Debug)]
 pub(crate) enum Event {
     Tick,
-    Request { from: usize, correlation: Correlation, request: Request },
-    Response { from: usize, correlation: Correlation, response: Response },
-    Broken { from: usize, correlation: Correlation },
+    /// In the sender's life that it counts: the next one has other connections.
+    Request {
+        from: usize,
+        life: u64,
+        correlation: Correlation,
+        request: Request,
+    },
+    Response {
+        from: usize,
+        correlation: Correlation,
+        response: Response,
+    },
+    Broken {
+        from: usize,
+        correlation: Correlation,
+    },
     Flushed(OffsetAndEpoch),
     SnapshotWhole(SnapshotId, u64),
     Start,
@@ -37,7 +51,7 @@ pub(crate) struct Node {
     pub(crate) live: Option<Quorum>,
     /// Events of an earlier life are void.
     pub(crate) life: u64,
-    waiting: BTreeMap<RequestId, (usize, Correlation)>,
+    waiting: BTreeMap<RequestId, (usize, u64, Correlation)>,
     /// When each replica was heard fetching in this node's reign.
     heard: BTreeMap<ReplicaKey, i64>,
     pub(crate) led_since: i64,
@@ -215,11 +229,11 @@ impl World {
                 node.tick_at = i64::MAX;
                 Input::Tick
             }
-            Event::Request { from, correlation, request } => {
+            Event::Request { from, life, correlation, request } => {
                 self.hear(index, &request);
                 self.requests += 1;
                 let request_id = RequestId(self.requests);
-                self.nodes[index].waiting.insert(request_id, (from, correlation));
+                self.nodes[index].waiting.insert(request_id, (from, life, correlation));
                 Input::Request { id: request_id, request }
             }
             Event::Response { from, correlation, response } => {
@@ -318,7 +332,8 @@ impl World {
                 }
             }
             Effect::Send { to, correlation, request } => {
-                let event = Event::Request { from: index, correlation, request };
+                let life = node.life;
+                let event = Event::Request { from: index, life, correlation, request };
                 self.transmit(index, index_of(to), event);
             }
             Effect::Answer { request, response } => self.reply(index, request, response),
@@ -409,11 +424,15 @@ impl World {
     }
 
     fn reply(&mut self, index: usize, request: RequestId, response: Response) {
-        let Some((to, correlation)) = self.nodes[index].waiting.remove(&request) else { return };
+        let asked = self.nodes[index].waiting.remove(&request);
+        let Some((to, life, correlation)) = asked else { return };
         if to == usize::MAX {
             if response.refusal.is_some() {
                 self.oracle.counts.voters_refused += 1;
             }
+            return;
+        }
+        if self.nodes[to].life != life {
             return;
         }
         self.transmit(index, to, Event::Response { from: index, correlation, response });
@@ -431,7 +450,6 @@ impl World {
             }
             return;
         }
-        // An answer belongs to the life that asked; so does a doubled one.
         let at = self.now + chance.between(1, self.network.delay_ms_max);
         if chance.percent(self.network.double_percent) {
             self.oracle.counts.doubled += 1;
@@ -453,7 +471,10 @@ impl World {
             quorum_state: node.disk.quorum_state,
             log,
         };
-        let settings = QuorumSettings { bootstrap, ..QuorumSettings::default() };
+        // Static voters tell each leader where they are; the others are named as they are.
+        let own = (self.kraft_version == 0).then(|| endpoint(index));
+        let endpoints = own.into_iter().collect();
+        let settings = QuorumSettings { bootstrap, endpoints, ..QuorumSettings::default() };
         let (quorum, effects) = Quorum::new(restored, settings, self.now, &self.chance);
         node.live = Some(quorum);
         node.tick_at = i64::MAX;
@@ -484,7 +505,7 @@ impl World {
         let request_id = RequestId(self.requests);
         let node = &mut self.nodes[index];
         let Some(quorum) = &mut node.live else { return };
-        node.waiting.insert(request_id, (usize::MAX, Correlation(0)));
+        node.waiting.insert(request_id, (usize::MAX, 0, Correlation(0)));
         let input = Input::Request { id: request_id, request };
         let effects = quorum.handle(input, self.now, &self.chance);
         for effect in &effects {
@@ -582,6 +603,11 @@ pub(crate) fn id(index: usize) -> BrokerId {
 
 fn index_of(id: BrokerId) -> usize {
     usize::try_from(id.0 - 1).unwrap()
+}
+
+fn endpoint(index: usize) -> VoterEndpoint {
+    let port = 9000 + u16::try_from(index).unwrap();
+    VoterEndpoint { listener: "CONTROLLER".to_owned(), host: "localhost".to_owned(), port }
 }
 
 pub(crate) fn voter(index: usize, directory: Option<DirectoryId>) -> Voter {

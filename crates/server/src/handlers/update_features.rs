@@ -1,23 +1,19 @@
 //! UpdateFeatures (key 57, v0–2, KIP-584): finalized levels of features, up or down.
 
-use kalda_controller::Decision;
+use kalda_controller::{Decision, QuorumFeature};
 use kalda_protocol::ErrorCode;
-use kalda_protocol::messages::update_features::{
-    FeatureUpdateKey, UpdateFeaturesRequest, UpdateFeaturesResponse,
-};
+use kalda_protocol::messages::update_features::{UpdateFeaturesRequest, UpdateFeaturesResponse};
 
-use crate::broker::KRAFT_VERSION;
 use crate::controlled::{Controlled, Deciding};
 
 impl Controlled for UpdateFeaturesRequest {
     fn decide(&self, with: &mut Deciding<'_>, version: i16) -> Decision<UpdateFeaturesResponse> {
-        // The quorum's own feature is no record of the metadata. As it is it may be said again, with others.
-        let mut request = self.clone();
-        let is_as_it_is = |update: &FeatureUpdateKey| {
-            update.feature == KRAFT_VERSION && update.max_version_level == with.kraft_version
-        };
-        request.feature_updates.retain(|update| !is_as_it_is(update));
-        with.controller.update_features(&request, version)
+        let quorum = with.quorum;
+        let may_rise = |level| quorum.plan_upgrade(level).map(drop).map_err(|why| why.to_string());
+        let of_quorum = QuorumFeature { level: quorum.log().kraft_version(), may_rise: &may_rise };
+        let (decision, rises_to) = with.controller.update_features(self, version, of_quorum);
+        with.kraft_version_rises_to = rises_to;
+        decision
     }
 
     fn refused(&self, error: ErrorCode, message: &str) -> UpdateFeaturesResponse {

@@ -61,16 +61,22 @@ impl QuorumLoop {
             (command.decide)(None);
             return;
         };
-        let decided = (command.decide)(Some(&mut Deciding {
+        let mut deciding = Deciding {
             controller: self.broker.controller_on(active.loader.image()),
             sessions: &mut active.sessions,
             cluster_id: &self.broker.cluster_id,
-            kraft_version: self.quorum.log().kraft_version(),
+            quorum: &self.quorum,
+            kraft_version_rises_to: None,
             next_offset: end,
             now_ms,
-        }));
+        };
+        let decided = (command.decide)(Some(&mut deciding));
+        let rises_to = deciding.kraft_version_rises_to;
         let Some((records, answer)) = decided else { return };
         if !records.is_empty() {
+            if let Some(version) = rises_to {
+                self.raise_kraft_version(version);
+            }
             let has_settings = records.iter().any(|it| matches!(it, MetadataRecord::Config(_)));
             self.append(records, Some(answer));
             if has_settings {
@@ -81,6 +87,18 @@ impl QuorumLoop {
         // What it says may rest on what is not committed yet.
         if let Some(answer) = active.await_newest(answer) {
             answer(Ok(self.committed_end));
+        }
+    }
+
+    /// The decision asked the quorum beforehand, on the same state.
+    fn raise_kraft_version(&mut self, version: i16) {
+        let (rng, now_ms) = (Arc::clone(&self.broker.rng), self.now_ms());
+        match self.quorum.upgrade(version, now_ms, &*rng) {
+            Ok((_, effects)) => {
+                tracing::info!("the voters are records from here on: kraft.version {version}");
+                self.perform(effects);
+            }
+            Err(why) => tracing::error!(%why, "kraft.version stays what it is"),
         }
     }
 

@@ -22,8 +22,9 @@ impl QuorumLoop {
         }
         let id = SnapshotId { end_offset: self.committed_end, epoch: self.committed_epoch };
         let view = self.quorum.log();
-        let voters = (view.kraft_version() > 0)
-            .then(|| (view.voters_at(id.end_offset).clone(), view.kraft_version()));
+        let kraft_version = view.kraft_version_at(id.end_offset);
+        let voters =
+            (kraft_version > 0).then(|| (view.voters_at(id.end_offset).clone(), kraft_version));
         let job = log.begin_snapshot(id, voters, self.broker.clock.wall_ms());
         drop(log);
         let (image, quorum) = (self.loader.image().clone(), self.broker.quorum.clone());

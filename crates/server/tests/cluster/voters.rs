@@ -1,5 +1,5 @@
 //! The voters of the metadata quorum change while it runs (KIP-853): one joins, the leader is removed, one comes
-//! back at another address, one comes back by itself (KIP-1186).
+//! back at another address, one comes back by itself (KIP-1186); static ones become records.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -14,6 +14,7 @@ use kalda_protocol::messages::describe_quorum::{
     RequestTopicData,
 };
 use kalda_protocol::messages::remove_raft_voter::RemoveRaftVoterRequest;
+use kalda_protocol::messages::update_features::{FeatureUpdateKey, UpdateFeaturesRequest};
 use kalda_raft::quorum::{ReplicaKey, Voter, VoterEndpoint, VoterSet};
 use kalda_server::{BrokerConfig, Server};
 use tempfile::TempDir;
@@ -114,6 +115,31 @@ impl Nodes {
                 });
             }
         });
+    }
+
+    /// With voters that a setting names: no disk knows of any.
+    fn start_static(&mut self) {
+        let voter = |node: &Node| format!("{}@127.0.0.1:{}", node.id, node.controller_port);
+        let voters = self.0.iter().map(voter).collect::<Vec<_>>().join(",");
+        std::thread::scope(|scope| {
+            for node in &mut self.0 {
+                let voters = &voters;
+                scope.spawn(move || node.start("", &[("controller.quorum.voters", voters)]));
+            }
+        });
+    }
+
+    fn raise_kraft_version(&self, at: i32, level: i16) -> ErrorCode {
+        let update = FeatureUpdateKey {
+            feature: "kraft.version".to_owned(),
+            max_version_level: level,
+            upgrade_type: 1,
+            ..FeatureUpdateKey::default()
+        };
+        let feature_updates = vec![update];
+        let request = UpdateFeaturesRequest { feature_updates, ..UpdateFeaturesRequest::default() };
+        let answer = self.client(at).unwrap().call(2, &request);
+        ErrorCode::from_code(answer.error_code).unwrap()
     }
 
     /// Together: without a majority nobody could say goodbye to the controller.
@@ -233,6 +259,41 @@ fn voters_come_go_and_move() {
         (made.error_code == 0).then_some(())
     });
     assert_eq!(client.describe("before").error_code, 0);
+}
+
+#[test]
+fn static_voters_become_records_and_can_be_changed_then() {
+    let mut nodes = Nodes::formatted(0, 1..=3);
+    nodes.start_static();
+    nodes.await_voters(1, &[1, 2, 3]);
+    assert_eq!(nodes.remove(1, 3), ErrorCode::UnsupportedVersion, "a setting cannot be changed");
+    await_some("voters that have told the leader who they are", || {
+        let refused = nodes.raise_kraft_version(2, 1);
+        (refused != ErrorCode::InvalidUpdateVersion).then(|| assert_eq!(refused, ErrorCode::None))
+    });
+    let described = nodes.describe(1).unwrap();
+    for voter in &described.topics[0].partitions[0].current_voters {
+        let node = nodes.0.iter().find(|node| node.id == voter.replica_id).unwrap();
+        assert_eq!(voter.replica_directory_id, node.directory, "voter {}", node.id);
+    }
+    assert_eq!(nodes.raise_kraft_version(1, 1), ErrorCode::None, "it may be said again");
+    assert_eq!(nodes.raise_kraft_version(1, 2), ErrorCode::InvalidUpdateVersion);
+
+    // Without the setting: the log says who votes.
+    nodes.stop_all();
+    nodes.1 = 3;
+    nodes.start(&[1, 2, 3], None);
+    let leader = nodes.await_voters(1, &[1, 2, 3]);
+    let removed = (1..=3).find(|id| *id != leader).unwrap();
+    let others: Vec<_> = (1..=3).filter(|id| *id != removed).collect();
+    await_some("a leader that may change voters", || {
+        let refused = nodes.remove(leader, removed);
+        (refused != ErrorCode::RequestTimedOut).then(|| assert_eq!(refused, ErrorCode::None))
+    });
+    nodes.await_voters(leader, &others);
+    let again = nodes.0.iter().find(|node| node.id == removed).unwrap();
+    assert_eq!(nodes.add(leader, again, again.controller_port), ErrorCode::None);
+    nodes.await_voters(leader, &[1, 2, 3]);
 }
 
 #[test]
