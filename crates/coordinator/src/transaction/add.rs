@@ -24,7 +24,7 @@ impl TransactionShard {
             return Err(ErrorCode::InvalidProducerIdMapping);
         }
         if transaction.epoch != request.producer_epoch || is_of_markers(transaction.epoch) {
-            return Err(ErrorCode::ProducerFenced);
+            return Err(transaction.refusal_of(request.producer_id, request.producer_epoch));
         }
         if transaction.state.is_ending() {
             return Err(ErrorCode::ConcurrentTransactions);

@@ -110,7 +110,7 @@ fn relation(
         return Ok(Relation::Repeated);
     }
     if transaction.epoch != epoch {
-        return Err(ErrorCode::ProducerFenced);
+        return Err(transaction.refusal_of(id, epoch));
     }
     if is_repeatable && transaction.state.is_ending() {
         // It has heard how its last transaction ended, and ends the next one, in which nothing was

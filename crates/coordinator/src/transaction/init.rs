@@ -82,8 +82,8 @@ impl TransactionShard {
                 // Whoever is at it is fenced, and its transaction aborted; then this one goes on. A
                 // producer that is behind does not get to do that.
                 let is_behind = |believed: Believed| believed.epoch != transaction.epoch;
-                if believed.is_some_and(is_behind) {
-                    return Err(ErrorCode::ProducerFenced);
+                if let Some(believed) = believed.filter(|believed| is_behind(*believed)) {
+                    return Err(transaction.refusal_of(believed.producer_id, believed.epoch));
                 }
                 let fenced = transaction.fence(server_version(cx), cx.now_ms);
                 self.log_end(id, &fenced, cx, out);
@@ -95,7 +95,11 @@ impl TransactionShard {
                     Some(believed) if !is_current(transaction, believed) => {
                         // The answer to its last bump was lost, and nobody came between.
                         let is_repeated = Some(believed.epoch) == last_epoch;
-                        if is_repeated { Ok(Step::Repeat) } else { Err(ErrorCode::ProducerFenced) }
+                        if is_repeated {
+                            Ok(Step::Repeat)
+                        } else {
+                            Err(transaction.refusal_of(believed.producer_id, believed.epoch))
+                        }
                     }
                     _ if is_exhausted(transaction.epoch) => Ok(match spare {
                         None => Step::NeedsProducerId,

@@ -3,6 +3,7 @@
 //! `TransactionMetadata`).
 
 use kalda_model::{ProducerEpoch, ProducerId};
+use kalda_protocol::ErrorCode;
 
 use crate::decision::TopicPartitions;
 
@@ -120,6 +121,13 @@ impl Transaction {
             last_update_ms: now_ms,
             version,
         }
+    }
+
+    /// What a producer is told whose epoch is not that of the id. An epoch that was not given yet was given by
+    /// another coordinator: this one led once, and does not know that it does no more.
+    pub(crate) fn refusal_of(&self, id: ProducerId, epoch: ProducerEpoch) -> ErrorCode {
+        let is_ahead = id == self.producer_id && epoch > self.epoch && !is_of_markers(epoch);
+        if is_ahead { ErrorCode::NotCoordinator } else { ErrorCode::ProducerFenced }
     }
 
     /// A producer takes the id over: whoever had it is fenced by the next epoch.
