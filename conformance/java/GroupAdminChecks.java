@@ -73,6 +73,17 @@ class GroupAdminChecks {
         Check.expectEqual(groups.partitions(0, 1), member.assignment().topicPartitions(), "assignment");
     }
 
+    /** Until the group has no member any more, at the latest when the session of the last one is over. */
+    static void awaitEmpty(Check check, String group) throws Exception {
+        long deadline = System.currentTimeMillis() + 3 * Check.PATIENCE_MS;
+        try (Admin admin = check.admin()) {
+            while (!admin.describeConsumerGroups(List.of(group)).all().get().get(group).members().isEmpty()) {
+                Check.expect(System.currentTimeMillis() < deadline, "the members of " + group + " did not leave");
+                Thread.sleep(200);
+            }
+        }
+    }
+
     private ConsumerGroupDescription describe(Admin admin) throws Exception {
         return admin.describeConsumerGroups(List.of(check.topic)).all().get().get(check.topic);
     }

@@ -306,7 +306,8 @@ class TransactionChecks {
         Check.expectEqual(count, doubles.size(), "different numbers in the output");
         Check.expect(doubles.values().stream().allMatch(times -> times == 1), "the output has a number twice: " + doubles);
         Check.expect(transactions > count / 5, "nothing was aborted");
-        // A member that has left may not commit any more (KIP-447).
+        // A member that has left may not commit any more (KIP-447). Who could not say goodbye has left later.
+        GroupAdminChecks.awaitEmpty(check, stale.groupId());
         try (KafkaProducer<String, String> producer = transactional()) {
             producer.initTransactions();
             producer.beginTransaction();

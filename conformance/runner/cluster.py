@@ -69,9 +69,8 @@ def kalda_cluster(binary, directory, count, is_killed):
             for node in nodes:
                 node.await_ready()
             bootstrap = ",".join(node.bootstrap for node in nodes)
-            if is_killed:
-                running.enter_context(killing(found, nodes))
-            yield Broker(bootstrap, nodes=count, is_killed=is_killed)
+            with killing(found, nodes) if is_killed else contextlib.nullcontext():
+                yield Broker(bootstrap, nodes=count, is_killed=is_killed)
             for node in nodes:
                 node.complain_if_ended()
     except OSError as problem:

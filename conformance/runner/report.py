@@ -88,7 +88,9 @@ GAVE_UP = re.compile(
     # Without a connection to the controller kafka-go 0.4.25 says this, or panics.
     r"|Broker Not Available|interface {} is \*(errors.errorString|net.OpError)"
     # A node that just came back, or that leads something new, may not know it yet.
-    r"|Unknown ?Topic ?Or ?Partition",
+    r"|Unknown ?Topic ?Or ?Partition"
+    # A member that closes while its coordinator is down cannot commit, and its listener hears so.
+    r"|Coordinator unknown and consumer is closing",
     re.IGNORECASE,
 )
 

@@ -115,7 +115,9 @@ fn look_up(
         Isolation::ReadCommitted => log.last_stable_offset(high_watermark),
         Isolation::LogEnd => log.log_end_offset(),
     };
-    let is_known = state.epoch_start().is_none_or(|start| latest >= start);
+    // The last stable offset may stay below for as long as a transaction is open, and is known all the same.
+    let is_known = asking.isolation == Isolation::LogEnd
+        || state.epoch_start().is_none_or(|start| high_watermark >= start);
     let by_timestamp = match asked.timestamp {
         place::LATEST if !is_known => return Ok(Err(asking.not_known_yet())),
         place::LATEST => {

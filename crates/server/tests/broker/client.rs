@@ -219,8 +219,19 @@ impl Client {
         index: i32,
         timestamp: i64,
     ) -> ListOffsetsPartitionResponse {
+        self.list_offset_at(0, topic, index, timestamp)
+    }
+
+    pub(crate) fn list_offset_at(
+        &mut self,
+        isolation_level: i8,
+        topic: &str,
+        index: i32,
+        timestamp: i64,
+    ) -> ListOffsetsPartitionResponse {
         let request = ListOffsetsRequest {
             replica_id: -1,
+            isolation_level,
             topics: vec![ListOffsetsTopic {
                 name: topic.to_owned(),
                 partitions: vec![ListOffsetsPartition {

@@ -190,6 +190,9 @@ fn an_open_transaction_survives_a_restart_and_ends_by_its_time() {
     let rig = rig.restart_killed();
     let mut client = rig.client();
     assert_eq!(fetch_committed(&mut client, 0).last_stable_offset, 0);
+    // A new leader knows the last stable offset, although it lies before the leader's epoch.
+    let listed = client.list_offset_at(1, "t", 0, -1);
+    assert_eq!((listed.error_code, listed.offset), (0, 0));
     assert_eq!(committing.produce(&mut client, 12, "t", 1, "two"), (0, 1));
     assert_eq!(committing.end(&mut client, 5, true).error_code, 0);
     await_stable(&mut client, 3);
