@@ -233,6 +233,7 @@ impl Log {
             return Err(self.poisoned());
         }
         self.closed_at = None;
+        self.settle_cut()?;
         let home = &self.home;
         let segment = self.segments.last_mut().expect("a log has a segment");
         segment.prepare(home)?;
@@ -241,6 +242,7 @@ impl Log {
         if let Err(error) = file.write_all_parts_at(parts, position) {
             self.is_poisoned = file.set_len(position).is_err();
             let path = home.path(segment.base, LOG);
+            self.unsynced.on_taken_back();
             return Err(StorageError::Disk { path, source: error });
         }
         for (header, marker) in batches {
@@ -346,6 +348,7 @@ impl Log {
             return Err(self.poisoned());
         }
         self.closed_at = None;
+        self.settle_cut()?;
         let home = self.home.clone();
         let is_empty = self.active().size == 0;
         if !is_empty {
