@@ -351,6 +351,9 @@ fn open_log(opening: &Opening<'_>, dir: &Path) -> Result<Log, OpenError> {
             torn.bytes,
             torn.offset
         );
+        if let Some(kept) = &torn.kept {
+            tracing::warn!("whole batches lay behind it; they are kept in {}", kept.display());
+        }
     }
     Ok(log)
 }

@@ -510,3 +510,31 @@ impl DiskFile for SimFile {
         None
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sector_has_nothing_without_what_was_written_to_it_before() {
+        let mut seen = std::collections::BTreeSet::new();
+        for seed in 0..100 {
+            let mut content = Content::default();
+            content.write(&[1; 600], 0);
+            content.sync();
+            content.write(&[2; 200], 600);
+            content.write(&[3; 600], 800);
+            content.cut_power(&Chance::of(seed, 0), false);
+            let left = content.durable;
+            assert_eq!(left[..600], [1; 600], "what was synced is there");
+            let at = |position: usize| left.get(position).copied().unwrap_or(0);
+            seen.insert((at(600), at(800), at(1023), at(1024)));
+            assert!((600..800).all(|position| at(position) == at(600)));
+            assert!(at(800) == 0 || at(600) == 2, "seed {seed}");
+        }
+        // Nothing, one, both; and the next sector with or without them.
+        let all = [(0, 0, 0), (2, 0, 0), (2, 3, 3)];
+        let all = all.iter().flat_map(|(a, b, c)| [(*a, *b, *c, 0), (*a, *b, *c, 3)]);
+        assert_eq!(seen, all.collect());
+    }
+}

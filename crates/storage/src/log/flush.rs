@@ -79,6 +79,10 @@ impl Unsynced {
         self.files.clear();
     }
 
+    pub(super) fn is_flushed_to(&self, log_end: i64) -> bool {
+        self.flushed == log_end
+    }
+
     pub(super) fn is_clean(&self, log_end: i64) -> bool {
         self.flushed == log_end && self.changes == self.changes_saved && self.files.is_empty()
     }

@@ -288,6 +288,22 @@ fn segments_behind_a_damaged_one_are_moved_aside() {
     assert_eq!(read_all(&rig.log, 0), whole);
 }
 
+/// A file system makes names durable when it likes to.
+#[test]
+fn a_new_segment_does_not_stand_for_records_that_were_lost_before_it() {
+    let mut rig = Rig::new(small_segments());
+    rig.append(&batch(1, 300, 1));
+    rig.log.flush().unwrap();
+    rig.append(&batch(1, 300, 2));
+    rig.append(&batch(1, 600, 3));
+    assert_eq!(rig.log.segments().count(), 2);
+    rig.disk.sync_dir(Path::new(DIR)).unwrap();
+    let report = rig.reopen(Cut::Forget, after_crash(0));
+    assert_eq!((report.quarantined, report.missing), (vec![], None));
+    let there = BatchIter::new(&read_all(&rig.log, 0)).count() as i64;
+    assert_eq!((there, rig.log.log_end_offset()), (2, Offset(2)));
+}
+
 #[test]
 fn a_flush_under_way_does_not_mind_that_the_partition_is_deleted() {
     let temporary = tempfile::tempdir().unwrap();
