@@ -195,7 +195,7 @@ fn a_sector_that_was_never_written_is_cut_and_the_node_starts() {
     }
     for _ in 0..3 {
         let (log, replayed) = open(&disk);
-        assert_eq!(replayed.made, [before.clone()]);
+        assert_eq!(replayed.made, std::slice::from_ref(&before));
         assert!(log.log.end_offset() > durable, "it leads and goes on");
     }
 }
