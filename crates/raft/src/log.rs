@@ -18,7 +18,7 @@ use kalda_protocol::stored::metadata::{
 };
 use kalda_records::{BatchIter, BatchView};
 use kalda_storage::{
-    AppendError, Log, LogConfig, OpenOptions, ReadError, ReadOptions, RecoveryReport, StorageError,
+    AppendError, Log, LogConfig, OpenOptions, ReadError, ReadOptions, StorageError,
 };
 
 pub use batches::decode_batches;
@@ -329,16 +329,6 @@ fn open_log(opening: &Opening<'_>, dir: &Path) -> Result<Log, OpenError> {
     }
     let (log, report) = Log::open(opening.disk, dir, config, options)?;
     if let Some(damaged) = report.quarantined.first() {
-        if damaged.is_unwritten && damaged.from_offset >= opening.recovery_point {
-            // Nobody heard of a decision before it was on disk. These were not when the power went.
-            tracing::warn!(
-                "cut {} bytes of unfinished writes from the metadata log at offset {}",
-                damaged.bytes,
-                damaged.from_offset
-            );
-            keep_as_cut(opening.disk, &report)?;
-            return Ok(log);
-        }
         return Err(OpenError::Unusable {
             path: dir.to_owned(),
             reason: format!(
@@ -355,11 +345,15 @@ fn open_log(opening: &Opening<'_>, dir: &Path) -> Result<Log, OpenError> {
         return Err(OpenError::Unusable { path: dir.to_owned(), reason });
     }
     if let Some(torn) = &report.torn {
+        // Nobody heard of a decision before it was on disk. These were not when the power went.
         tracing::info!(
             "cut {} bytes of an unfinished write from the metadata log at offset {}",
             torn.bytes,
             torn.offset
         );
+        if let Some(kept) = &torn.kept {
+            tracing::warn!("whole batches lay behind it; they are kept in {}", kept.display());
+        }
     }
     Ok(log)
 }
@@ -372,17 +366,6 @@ fn has_segments(opening: &Opening<'_>, dir: &Path) -> Result<bool, StorageError>
     let entries = opening.disk.list(dir);
     let entries = entries.map_err(|source| StorageError::Disk { path: dir.to_owned(), source })?;
     Ok(entries.iter().any(|entry| entry.name.ends_with(".log")))
-}
-
-/// Gives what was cut another name than damage has, which would be refused at the next start.
-fn keep_as_cut(disk: &Arc<dyn Disk>, report: &RecoveryReport) -> Result<(), StorageError> {
-    for cut in &report.quarantined {
-        let mut name = cut.moved_to.clone().into_os_string();
-        name.push(".cut");
-        let renamed = disk.rename(&cut.moved_to, Path::new(&name));
-        renamed.map_err(|source| StorageError::Disk { path: cut.moved_to.clone(), source })?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

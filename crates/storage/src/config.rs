@@ -96,6 +96,11 @@ impl Default for LogConfig {
 }
 
 impl LogConfig {
+    /// Whether its owner is content with records that are in the page cache.
+    pub(crate) fn is_relaxed(&self) -> bool {
+        self.flush_messages > 1 && (self.flush_messages < i64::MAX || self.flush_ms < i64::MAX)
+    }
+
     /// The rules for a batch that is to be appended now.
     #[must_use]
     pub fn batch_rules(&self, now_ms: i64) -> BatchRules {

@@ -22,7 +22,7 @@ pub enum Cut {
     Forget,
     /// A part: the file ends at some byte of what was appended.
     TearAtByte(u64),
-    /// Some blocks of it: the others are zeros.
+    /// Some sectors of it: the others are as they were, zeros where there was nothing.
     TearBlocks(u64),
 }
 
@@ -137,10 +137,10 @@ impl Content {
                 let keep = synced + (mix(seed ^ salt) as usize) % (now - synced + 1);
                 self.now[..keep].to_vec()
             }
-            Cut::TearBlocks(seed) if now > synced => {
+            Cut::TearBlocks(seed) if self.now != self.durable => {
                 let mut left = self.durable.clone();
-                left.resize(now, 0);
-                for start in (synced..now).step_by(BLOCK) {
+                left.resize(now.max(synced), 0);
+                for start in (0..now).step_by(BLOCK) {
                     let end = (start + BLOCK).min(now);
                     if mix(seed ^ salt ^ start as u64).is_multiple_of(2) {
                         left[start..end].copy_from_slice(&self.now[start..end]);

@@ -4,7 +4,7 @@
 //! [`FlushWork`] are used after the lock is released; both hold their files open, so that retention
 //! and deletion never pull them away. The log reads no clock: `now_ms` comes in.
 //!
-//! Files of this room by concern: `open` and `recovery` (coming up), `append`, `read`, `lookup` (by
+//! Files of this room by concern: `open`, `recovery` and `torn` (coming up), `append`, `read`, `lookup` (by
 //! time), `transactions`, `truncate`, `retention`, `compact`, `flush`.
 
 use std::path::{Path, PathBuf};
@@ -30,6 +30,7 @@ mod open;
 mod read;
 mod recovery;
 mod retention;
+mod torn;
 mod transactions;
 mod truncate;
 

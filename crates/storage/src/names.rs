@@ -18,6 +18,7 @@ pub(crate) const CLEANED_SUFFIX: &str = ".cleaned";
 pub(crate) const SWAP_SUFFIX: &str = ".swap";
 pub(crate) const TMP_SUFFIX: &str = ".tmp";
 pub(crate) const QUARANTINE_SUFFIX: &str = ".quarantine";
+pub(crate) const CUT_SUFFIX: &str = ".cut";
 pub(crate) const LEADER_EPOCH_CHECKPOINT: &str = "leader-epoch-checkpoint";
 pub(crate) const PARTITION_METADATA: &str = "partition.metadata";
 

@@ -271,6 +271,12 @@ fn report_recovery(name: &TopicPartition, report: &RecoveryReport) {
             torn.offset
         );
     }
+    if let Some(kept) = report.torn.as_ref().and_then(|torn| torn.kept.as_ref()) {
+        tracing::warn!(
+            "{name}: there were whole batches behind the unfinished write; they are kept in {}",
+            kept.display()
+        );
+    }
     for damaged in &report.quarantined {
         tracing::error!(
             "{name}: {} bytes from offset {} are damaged ({}); they were set aside in {}",

@@ -33,6 +33,10 @@ pub(super) struct Unsynced {
     changes_saved: u64,
     /// Whether the partition's directory itself is new.
     is_new: bool,
+    /// Grows with every cut of a file: the disk may still have what is not there any more.
+    cuts: u64,
+    /// The last of those cuts that is durable.
+    cuts_settled: u64,
 }
 
 impl Unsynced {
@@ -61,12 +65,22 @@ impl Unsynced {
         self.generation += 1;
         self.changes += 1;
         self.flushed = self.flushed.min(log_end);
+        self.cuts += 1;
+    }
+
+    /// A write that failed was taken back.
+    pub(super) fn on_taken_back(&mut self) {
+        self.cuts += 1;
     }
 
     /// The log is empty and begins at `start`: there is nothing below it to be made durable.
     pub(super) fn on_started_over(&mut self, start: i64) {
         self.flushed = start;
         self.files.clear();
+    }
+
+    pub(super) fn is_flushed_to(&self, log_end: i64) -> bool {
+        self.flushed == log_end
     }
 
     pub(super) fn is_clean(&self, log_end: i64) -> bool {
@@ -92,6 +106,7 @@ pub struct Flushed {
     pub upto: Offset,
     generation: u64,
     changes: u64,
+    cuts: u64,
 }
 
 impl FlushWork {
@@ -193,6 +208,7 @@ impl Log {
             upto: Offset(self.log_end),
             generation: self.unsynced.generation,
             changes: self.unsynced.changes,
+            cuts: self.unsynced.cuts,
         };
         let dir = self.home.dir.clone();
         let is_gone = Arc::clone(&self.is_gone);
@@ -208,8 +224,23 @@ impl Log {
             unsynced.changes_saved = unsynced.changes_saved.max(done.changes);
             unsynced.is_new = false;
         }
+        unsynced.cuts_settled = unsynced.cuts_settled.max(done.cuts);
         assert!(unsynced.flushed <= self.log_end, "what is not there cannot be durable");
         Offset(unsynced.flushed)
+    }
+
+    /// Has a cut be durable before anything is written in its place: else a power cut could leave old
+    /// bytes among the new ones, and nobody could tell them from rot. Nothing to do, but after a cut
+    /// that no flush has followed yet.
+    pub(super) fn settle_cut(&mut self) -> Result<(), StorageError> {
+        if self.unsynced.cuts == self.unsynced.cuts_settled {
+            return Ok(());
+        }
+        let (file, dir) = (self.active().file(&self.home)?, &self.home.dir);
+        let synced = file.sync_data().and_then(|()| self.home.disk.sync_dir(dir));
+        self.is_poisoned = synced.is_err();
+        self.unsynced.cuts_settled = self.unsynced.cuts;
+        synced.map_err(StorageError::disk(dir))
     }
 
     /// Everything below it is durable.

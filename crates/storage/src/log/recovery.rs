@@ -1,25 +1,25 @@
 //! Coming up after a crash: the end of the log is read, batch by batch, CRC by CRC.
 //!
-//! A tail that the crash tore is cut. Damage of any other kind (good batches behind it, or below
-//! what had been durable) is moved aside to `.quarantine` files and reported, never dropped. Indexes
-//! and producers are rebuilt on the way.
+//! A tail that the crash tore is cut, and kept beside in `.cut` files if good batches lie behind the
+//! tear. Damage of any other kind, or below what had been durable, is moved aside to `.quarantine`
+//! files and reported, never dropped. Which of them it is: `torn`. Indexes and producers are rebuilt
+//! on the way.
 
-use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use kalda_env::OpenMode;
 use kalda_model::Offset;
-use kalda_records::{BATCH_OVERHEAD, BatchHeader, BatchView, LOG_OVERHEAD};
+use kalda_records::{BATCH_OVERHEAD, BatchHeader, BatchView};
 
 use crate::error::StorageError;
 use crate::hop::{Damage, Scan};
-use crate::names::{INDEX, LOG, QUARANTINE_SUFFIX, TIME_INDEX, TXN_INDEX, with_suffix};
+use crate::names::{CUT_SUFFIX, INDEX, LOG, QUARANTINE_SUFFIX, TIME_INDEX, TXN_INDEX, with_suffix};
+use crate::segment::Segment;
 
+use super::torn::Place;
 use super::{Log, OpenOptions};
 
-/// The least that a disk writes at once.
-const SECTOR: usize = 512;
 /// How much of a file is looked at in one piece for a batch behind damage.
 const SEARCH_BYTES: usize = 1 << 20;
 /// How much may be checked for looking like a batch before it is taken for one.
@@ -50,6 +50,8 @@ pub struct TornTail {
     pub bytes: u64,
     /// The log's end now.
     pub offset: Offset,
+    /// Where the bytes are kept, if there were good batches among them, or behind them.
+    pub kept: Option<PathBuf>,
 }
 
 /// Damaged bytes that were moved aside.
@@ -67,9 +69,6 @@ pub struct Quarantined {
     pub from_offset: Offset,
     /// What is wrong with them.
     pub reason: String,
-    /// Whether there are zeros where they begin, or for a whole sector: they look like a write that
-    /// the power left half done, rather than like rot.
-    pub is_unwritten: bool,
 }
 
 impl Log {
@@ -150,27 +149,33 @@ impl Log {
         let bytes = self.segments[index].size - position;
         let later = self.segments.split_off(index + 1);
         let good_at = self.batch_after(index, position, from_offset.0)?;
-        let has_good_behind = later.iter().any(|segment| segment.size > 0) || good_at.is_some();
-        if has_good_behind || from_offset.0 < recovery_point {
-            let moved_to = self.copy_aside(index, position, from_offset.0)?;
-            let end = good_at.unwrap_or(self.segments[index].size);
-            let is_unwritten = self.has_unwritten_sector(index, position..end)?;
-            let reason = damage.to_string();
-            let path = path.clone();
-            report.quarantined.push(Quarantined {
-                path,
-                moved_to,
-                position,
-                bytes,
-                from_offset,
-                reason,
-                is_unwritten,
-            });
+        let place = Place { index, position, damage, good_at };
+        if from_offset.0 >= recovery_point && self.is_torn(place)? {
+            let has_good_behind = later.iter().any(|segment| segment.size > 0) || good_at.is_some();
+            let kept = match has_good_behind {
+                true => Some(self.copy_aside(index, position, CUT_SUFFIX)?),
+                false => None,
+            };
+            for segment in &later {
+                self.move_aside(segment, CUT_SUFFIX)?;
+            }
+            report.torn = Some(TornTail { path, position, bytes, offset: from_offset, kept });
         } else {
-            report.torn = Some(TornTail { path, position, bytes, offset: from_offset });
-        }
-        for segment in later {
-            self.move_aside(&segment, report)?;
+            let moved_to = self.copy_aside(index, position, QUARANTINE_SUFFIX)?;
+            let reason = damage.to_string();
+            let quarantined = Quarantined { path, moved_to, position, bytes, from_offset, reason };
+            report.quarantined.push(quarantined);
+            for segment in &later {
+                let moved_to = self.move_aside(segment, QUARANTINE_SUFFIX)?;
+                report.quarantined.push(Quarantined {
+                    path: self.home.path(segment.base, LOG),
+                    moved_to,
+                    position: 0,
+                    bytes: segment.size,
+                    from_offset: Offset(segment.base),
+                    reason: "it lies behind a damaged segment".to_owned(),
+                });
+            }
         }
         let home = self.home.clone();
         let segment = &mut self.segments[index];
@@ -178,29 +183,6 @@ impl Log {
         segment.file(&home)?.set_len(position).map_err(StorageError::disk(&path))?;
         segment.size = position;
         Ok(())
-    }
-
-    /// Whether the bytes begin with zeros, where a header should be, or have a sector of them.
-    fn has_unwritten_sector(&self, index: usize, range: Range<u64>) -> Result<bool, StorageError> {
-        let segment = &self.segments[index];
-        let at = self.home.at(segment.base, LOG);
-        let file = segment.file(&self.home)?;
-        let mut window = vec![0; SEARCH_BYTES];
-        let (mut run, mut start) = (0, range.start);
-        while start < range.end {
-            let len = window.len().min((range.end - start) as usize);
-            file.read_exact_at(&mut window[..len], start).map_err(|error| at.failed(error))?;
-            for (offset, byte) in window[..len].iter().enumerate() {
-                run = if *byte == 0 { run + 1 } else { 0 };
-                let from_start = start + offset as u64 + 1 - range.start;
-                let is_header = run as u64 == from_start && run >= LOG_OVERHEAD;
-                if is_header || run >= SECTOR {
-                    return Ok(true);
-                }
-            }
-            start += len as u64;
-        }
-        Ok(false)
     }
 
     /// Where a good batch lies anywhere behind a bad one. Looks at every byte, cheaply: the length
@@ -247,16 +229,17 @@ impl Log {
         Ok(None)
     }
 
+    /// Copies what lies from the position on, which is the log's end now, to a file of its own.
     fn copy_aside(
         &self,
         index: usize,
         position: u64,
-        from_offset: i64,
+        suffix: &str,
     ) -> Result<PathBuf, StorageError> {
         let segment = &self.segments[index];
         let from = segment.file(&self.home)?;
         let name = self.home.path(segment.base, LOG);
-        let path = with_suffix(&name, &format!(".{from_offset}{QUARANTINE_SUFFIX}"));
+        let path = with_suffix(&name, &format!(".{}{suffix}", self.log_end));
         let disk = &self.home.disk;
         let to = disk.open(&path, OpenMode::Create).map_err(StorageError::disk(&path))?;
         to.set_len(0).map_err(StorageError::disk(&path))?;
@@ -274,14 +257,10 @@ impl Log {
     }
 
     /// Renames a whole segment behind the damage; its indexes are worth nothing without it.
-    fn move_aside(
-        &self,
-        segment: &crate::segment::Segment,
-        report: &mut RecoveryReport,
-    ) -> Result<(), StorageError> {
+    fn move_aside(&self, segment: &Segment, suffix: &str) -> Result<PathBuf, StorageError> {
         let disk = &self.home.disk;
         let path = self.home.path(segment.base, LOG);
-        let moved_to = with_suffix(&path, QUARANTINE_SUFFIX);
+        let moved_to = with_suffix(&path, suffix);
         disk.rename(&path, &moved_to).map_err(StorageError::disk(&path))?;
         for kind in [INDEX, TIME_INDEX, TXN_INDEX] {
             let path = self.home.path(segment.base, kind);
@@ -292,19 +271,7 @@ impl Log {
                 _ => {}
             }
         }
-        let from_offset = Offset(segment.base);
-        let reason = "it lies behind a damaged segment".to_owned();
-        let (position, bytes) = (0, segment.size);
-        report.quarantined.push(Quarantined {
-            path,
-            moved_to,
-            position,
-            bytes,
-            from_offset,
-            reason,
-            is_unwritten: false,
-        });
-        Ok(())
+        Ok(moved_to)
     }
 
     /// What was read from the page cache may never have reached the disk: it must, before anyone

@@ -183,6 +183,10 @@ impl Log {
         let home = self.home.clone();
         for index in self.segment_index(from)..self.segments.len() {
             let segment = &self.segments[index];
+            if segment.base >= upto {
+                // It may hold anything: a recovery has not come to it yet.
+                return Ok(());
+            }
             let Some(first) = segment.find(&home, from)? else { continue };
             let mut hops = segment.hops(&home, first.position)?;
             while let Some(placed) = hops.next()? {

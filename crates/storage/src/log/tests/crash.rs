@@ -1,5 +1,6 @@
 //! Kills, power cuts, full disks, rotten bytes.
 
+use kalda_records::BatchView;
 use proptest::prelude::*;
 
 use super::*;
@@ -47,9 +48,8 @@ proptest! {
         let end = rig.log.log_end_offset().0;
         prop_assert!(end >= acknowledged, "{end} < {acknowledged}: {report:?}");
         prop_assert_eq!(&report.missing, &None);
-        for quarantined in &report.quarantined {
-            prop_assert!(quarantined.from_offset.0 >= acknowledged);
-        }
+        // No power cut looks like rot.
+        prop_assert_eq!(&report.quarantined, &[]);
         let after = read_all(&rig.log, 0);
         prop_assert!(before.starts_with(&after));
         prop_assert_eq!(BatchIter::new(&after).count() as i64, end);
@@ -60,6 +60,41 @@ proptest! {
         let whole = read_all(&rig.log, 0);
         rig.reopen(Cut::Forget, after_crash(end));
         prop_assert_eq!(read_all(&rig.log, 0), whole);
+    }
+
+    /// However often it was cut and written anew between two flushes: a power cut leaves a prefix of one
+    /// of its histories, and nothing that looks like rot.
+    #[test]
+    fn what_is_written_over_a_cut_is_torn_and_no_rot(
+        steps in prop::collection::vec((0..1200usize, any::<bool>(), prop::option::weighted(0.3, 0..8i64)), 1..30),
+        seed in any::<u64>(),
+    ) {
+        let mut rig = Rig::new(small_segments());
+        rig.append(&batch(1, 10, 1));
+        rig.log.flush().unwrap();
+        let mut acknowledged = 1;
+        for (index, (len, is_flushed, back)) in steps.into_iter().enumerate() {
+            if let Some(back) = back {
+                let to = (rig.log.log_end_offset().0 - back).max(1);
+                rig.log.truncate_to(Offset(to), 0).unwrap();
+                acknowledged = acknowledged.min(to);
+            }
+            let fits = batch(1, len.min(900), index as i64 + 1);
+            rig.append(&fits);
+            if is_flushed {
+                acknowledged = rig.log.flush().unwrap().0;
+            }
+        }
+        let before = read_all(&rig.log, 0);
+        let report = rig.reopen(Cut::TearBlocks(seed), after_crash(1));
+        prop_assert_eq!((&report.quarantined, &report.missing), (&vec![], &None));
+        let after = read_all(&rig.log, 0);
+        let of = |bytes: &[u8]| BatchIter::new(bytes).count() as i64;
+        prop_assert_eq!(of(&after), rig.log.log_end_offset().0, "nothing is missing within");
+        let is_acknowledged = |batch: &BatchView<'_>| batch.base_offset().0 < acknowledged;
+        let acknowledged_bytes = BatchIter::new(&before).map(Result::unwrap).filter(is_acknowledged);
+        let len: usize = acknowledged_bytes.map(|batch| batch.size()).sum();
+        prop_assert_eq!(after.get(..len), before.get(..len));
     }
 
     /// Whatever write, sync or cut fails: nothing half-visible, nothing flushed is lost.
@@ -138,20 +173,96 @@ fn a_broken_length_does_not_hide_the_good_batches_behind_it() {
 }
 
 #[test]
-fn a_bad_last_batch_is_torn_above_the_recovery_point_and_damage_below_it() {
-    let (mut rig, size) = ten();
-    let path = rig.path(0, "log");
-    rig.disk.damage(&path, 9 * size + 70, |byte| byte ^ 1);
-    let disk = rig.disk.clone();
-    let report = rig.reopen(Cut::Kill, after_crash(9));
-    assert_eq!(report.torn.unwrap().bytes, size as u64);
-    assert_eq!((report.quarantined, report.missing), (vec![], None));
+fn a_bad_last_batch_is_damage_although_nothing_is_behind_it() {
+    for recovery_point in [9, 10] {
+        let (mut rig, size) = ten();
+        rig.disk.damage(&rig.path(0, "log"), 9 * size + 70, |byte| byte ^ 1);
+        let report = rig.reopen(Cut::Kill, after_crash(recovery_point));
+        assert_eq!(report.torn, None);
+        assert_eq!(report.quarantined[0].from_offset, Offset(9));
+        let missing = (recovery_point == 10).then_some((Offset(9), Offset(10)));
+        assert_eq!(report.missing, missing);
+    }
+}
 
-    rig.disk = disk;
-    let report = rig.reopen(Cut::Kill, after_crash(10));
-    assert_eq!(report.torn, None);
-    assert_eq!(report.quarantined[0].from_offset, Offset(9));
-    assert_eq!(report.missing, Some((Offset(9), Offset(10))));
+/// Ten flushed batches of 700 bytes and some, of which a sector is as if it had never been written.
+fn with_a_hole(sector: usize) -> Rig {
+    let mut rig = Rig::new(LogConfig::default());
+    for index in 1..=10 {
+        rig.append(&batch(1, 700, index));
+    }
+    rig.log.flush().unwrap();
+    for at in sector * 512..(sector + 1) * 512 {
+        rig.disk.damage(&rig.path(0, "log"), at, |_| 0);
+    }
+    rig
+}
+
+/// The disk kept a later sector and lost an earlier one: seed 10184 of the whole nodes is one of these.
+#[test]
+fn a_sector_that_was_never_written_is_cut_above_the_recovery_point_and_damage_below_it() {
+    for (sector, end) in [(0, 0), (3, 1), (7, 4)] {
+        let mut rig = with_a_hole(sector);
+        let disk = rig.disk.clone();
+        let whole = disk.read(&rig.path(0, "log")).unwrap();
+        let report = rig.reopen(Cut::Kill, after_crash(end));
+        assert_eq!(rig.log.log_end_offset(), Offset(end), "sector {sector}");
+        assert_eq!((report.quarantined, report.missing), (vec![], None));
+        let torn = report.torn.unwrap();
+        assert_eq!((torn.offset, torn.position + torn.bytes), (Offset(end), whole.len() as u64));
+        let kept = rig.disk.read(&torn.kept.unwrap()).unwrap();
+        assert_eq!(kept, whole[torn.position as usize..], "good batches lie behind it");
+        // It goes on, and is opened again like any other.
+        rig.append(&batch(1, 10, 1));
+        rig.log.flush().unwrap();
+        let report = rig.reopen(Cut::Forget, after_crash(0));
+        assert_eq!((report.torn, report.quarantined), (None, vec![]));
+
+        rig.disk = disk;
+        let report = rig.reopen(Cut::Kill, after_crash(end + 1));
+        assert_eq!(report.torn, None);
+        assert_eq!(report.quarantined.len(), 1);
+        assert_eq!(report.missing, Some((Offset(end), Offset(end + 1))));
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_damage_wherever_it_is() {
+    let (rig, size) = ten();
+    let disk = rig.disk;
+    // The checksum does not cover the base offset and the leader epoch, which a leader stamps.
+    let is_covered = |at: &usize| !matches!(at % size, 0..8 | 12..16);
+    for at in (0..size * 10).filter(is_covered) {
+        let log = Rig::new(LogConfig::default()).log;
+        let mut rig = Rig { disk: disk.after(Cut::Kill), config: Arc::default(), log };
+        rig.disk.damage(&rig.path(0, "log"), at, |byte| byte ^ 4);
+        let report = rig.reopen(Cut::Kill, after_crash(0));
+        assert_eq!((report.torn, report.quarantined.len()), (None, 1), "byte {at}");
+        assert_eq!(rig.log.log_end_offset().0 as usize, at / size);
+    }
+}
+
+/// Segments behind a tear were not synced either.
+#[test]
+fn segments_behind_a_torn_one_are_kept_beside() {
+    let mut rig = Rig::new(small_segments());
+    for index in 1..=6 {
+        rig.append(&batch(1, 850, index));
+    }
+    rig.log.flush().unwrap();
+    for at in 512..1000 {
+        let path = rig.path(3, "log");
+        if at < rig.disk.len(&path).unwrap() as usize {
+            rig.disk.damage(&path, at, |_| 0);
+        }
+    }
+    let report = rig.reopen(Cut::Kill, after_crash(3));
+    assert_eq!(rig.log.log_end_offset(), Offset(3));
+    assert_eq!((report.quarantined, report.missing), (vec![], None));
+    assert!(report.torn.unwrap().kept.is_some());
+    let beside: Vec<_> = rig.disk.list(Path::new(DIR)).unwrap();
+    let beside = beside.iter().filter(|entry| entry.name.ends_with(".cut")).count();
+    assert_eq!(beside, 3);
 }
 
 #[test]
@@ -175,6 +286,22 @@ fn segments_behind_a_damaged_one_are_moved_aside() {
     let whole = read_all(&rig.log, 0);
     rig.close_and_reopen();
     assert_eq!(read_all(&rig.log, 0), whole);
+}
+
+/// A file system makes names durable when it likes to.
+#[test]
+fn a_new_segment_does_not_stand_for_records_that_were_lost_before_it() {
+    let mut rig = Rig::new(small_segments());
+    rig.append(&batch(1, 300, 1));
+    rig.log.flush().unwrap();
+    rig.append(&batch(1, 300, 2));
+    rig.append(&batch(1, 600, 3));
+    assert_eq!(rig.log.segments().count(), 2);
+    rig.disk.sync_dir(Path::new(DIR)).unwrap();
+    let report = rig.reopen(Cut::Forget, after_crash(0));
+    assert_eq!((report.quarantined, report.missing), (vec![], None));
+    let there = BatchIter::new(&read_all(&rig.log, 0)).count() as i64;
+    assert_eq!((there, rig.log.log_end_offset()), (2, Offset(2)));
 }
 
 #[test]
