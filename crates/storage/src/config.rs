@@ -41,6 +41,8 @@ pub struct LogConfig {
     pub flush_messages: i64,
     /// `flush.ms`.
     pub flush_ms: i64,
+    /// Whether its owner is content with records that are in the page cache.
+    pub is_relaxed: bool,
     /// `delete.retention.ms`.
     pub delete_retention_ms: i64,
     /// `file.delete.delay.ms`.
@@ -80,6 +82,7 @@ impl Default for LogConfig {
             max_message_bytes: 1_048_588,
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
+            is_relaxed: false,
             delete_retention_ms: DAY_MS,
             file_delete_delay_ms: 60_000,
             min_compaction_lag_ms: 0,
@@ -96,11 +99,6 @@ impl Default for LogConfig {
 }
 
 impl LogConfig {
-    /// Whether its owner is content with records that are in the page cache.
-    pub(crate) fn is_relaxed(&self) -> bool {
-        self.flush_messages > 1 && (self.flush_messages < i64::MAX || self.flush_ms < i64::MAX)
-    }
-
     /// The rules for a batch that is to be appended now.
     #[must_use]
     pub fn batch_rules(&self, now_ms: i64) -> BatchRules {

@@ -57,7 +57,9 @@ impl TopicSettings {
             "LogAppendTime" => TimestampType::LogAppendTime,
             _ => TimestampType::CreateTime,
         };
+        let durability = view.durability();
         let log = LogConfig {
+            is_relaxed: durability == Durability::PageCache,
             cleanup_policy: CleanupPolicy { delete: has("delete"), compact: has("compact") },
             segment_bytes: view.unsigned("segment.bytes"),
             segment_ms: view.number("segment.ms"),
@@ -87,7 +89,7 @@ impl TopicSettings {
             throttled_followers: throttled("follower.replication.throttled.replicas"),
             log: Arc::new(log),
             replication: Settings {
-                durability: view.durability(),
+                durability,
                 min_insync_replicas: MinInsyncReplicas::resolve(&sources, overrides.as_deref())
                     .configured(replication_factor),
                 unclean_leader_election: view.text("unclean.leader.election.enable") == "true",

@@ -377,7 +377,7 @@ impl Log {
     /// Hardly ever more than one group of writes waits, so it takes no longer than a flush. Who is content
     /// with the page cache has to catch up after a crash anyway.
     fn sync_before_roll(&mut self, files: &[Arc<dyn DiskFile>]) -> Result<(), StorageError> {
-        if self.config.is_relaxed() || self.unsynced.is_flushed_to(self.log_end) {
+        if self.config.is_relaxed || self.unsynced.is_flushed_to(self.log_end) {
             return Ok(());
         }
         let Some(log) = files.first() else { return Ok(()) };
