@@ -4,6 +4,7 @@
 
 mod bugs {
     pub(crate) mod one;
+    mod static_voters;
 }
 
 use std::collections::BTreeSet;
@@ -14,8 +15,7 @@ use kalda_env::FsDisk;
 use kalda_model::{BrokerId, LeaderEpoch, Offset};
 use kalda_raft::quorum::{
     Batch, Body, Control, Effect, Fault, FetchRequest, FetchResponse, FetchSnapshotRequest, Input,
-    LogView, OffsetAndEpoch, QuorumSettings, Refusal, Request, Response, ResponseBody, RoleName,
-    UpgradeRefused, VoteRequest, Voter, VoterEndpoint,
+    LogView, OffsetAndEpoch, Refusal, Request, Response, ResponseBody, RoleName, VoteRequest,
 };
 use kalda_raft::{QuorumState, SnapshotId};
 
@@ -477,45 +477,6 @@ fn one_change_of_voters_at_a_time_and_only_where_they_are_records() {
     let refusals: Vec<_> = one.answers(&committed).iter().map(|answer| answer.refusal).collect();
     assert!(refusals.contains(&None), "the removal is answered: {refusals:?}");
     assert_eq!(one.quorum.log().voters().len(), 2);
-}
-
-/// `kraft.version` 0 to 1: only when every voter has told this leader who it is.
-#[test]
-fn static_voters_become_a_record_once_all_have_told_of_themselves() {
-    let endpoint = VoterEndpoint { listener: "C".to_owned(), host: "h".to_owned(), port: 9093 };
-    let settings =
-        QuorumSettings { endpoints: vec![endpoint.clone()], ..QuorumSettings::default() };
-    let mut one = One::with_settings(1, static_voters(3), settings);
-    assert_eq!(one.upgrade(1).unwrap_err(), UpgradeRefused::NotLeader);
-    one.elect();
-    one.flush();
-    let epoch = one.quorum.epoch();
-    let tell = |one: &mut One, id: i32, kraft_versions: (i16, i16)| {
-        let voter = Voter { key: key(id), endpoints: vec![endpoint.clone()], kraft_versions };
-        let effects = one.request(Request::UpdateVoter { epoch, voter });
-        one.answers(&effects)[0].refusal
-    };
-    assert_eq!(tell(&mut one, 2, (0, 1)), None);
-    assert_eq!(tell(&mut one, 3, (0, 0)), None, "it follows, but cannot follow there");
-    assert_eq!(tell(&mut one, 4, (0, 1)), Some(Refusal::VoterNotFound));
-    assert_eq!(tell(&mut one, 2, (1, 1)), Some(Refusal::InvalidRequest));
-    let missing = vec![BrokerId(3)];
-    assert_eq!(one.upgrade(1).unwrap_err(), UpgradeRefused::NotSupported { to: 1, missing });
-    assert_eq!(tell(&mut one, 3, (0, 1)), None);
-    assert_eq!(one.upgrade(1).unwrap_err(), UpgradeRefused::Changing(1), "nothing is committed");
-    one.request(fetch(2, epoch.0, one.quorum.log().end()));
-    let end = one.upgrade(1).unwrap();
-    assert_eq!(one.quorum.log().kraft_version(), 1);
-    let keys: Vec<_> = one.quorum.log().voters().iter().map(|voter| voter.key).collect();
-    assert_eq!(keys, [key(1), key(2), key(3)], "by their directories from here on");
-    assert_eq!(one.quorum.log().kraft_version_at(Offset(1)), 0, "a snapshot of before says so");
-    one.flush();
-    let effects = one.request(fetch(2, epoch.0, one.quorum.log().end()));
-    assert_eq!(high_watermarks(&effects), [end.0]);
-    assert_eq!(one.upgrade(1), Ok(end), "there is nothing to do");
-    assert_eq!(one.upgrade(0).unwrap_err(), UpgradeRefused::Downgrade { from: 1, to: 0 });
-    let one = one.restart();
-    assert_eq!(one.quorum.log().kraft_version(), 1);
 }
 
 #[test]

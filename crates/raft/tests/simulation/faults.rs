@@ -5,7 +5,8 @@ use kalda_raft::SnapshotId;
 use kalda_raft::quorum::{Input, Request};
 
 use crate::disk::{Disk, Snapshot};
-use crate::world::{Event, World, voter};
+use crate::names::voter;
+use crate::world::{Event, World};
 
 impl World {
     /// Some tens of seconds of trouble.

@@ -4,16 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use bytes::Bytes;
-use kalda_model::{BrokerId, DirectoryId, LeaderEpoch, Offset};
+use kalda_model::{DirectoryId, LeaderEpoch, Offset};
 use kalda_raft::SnapshotId;
 use kalda_raft::quorum::{
     Body, Control, Correlation, Decision, Effect, Input, OffsetAndEpoch, Quorum, QuorumSettings,
-    ReplicaKey, Request, RequestId, Response, ResponseBody, Restored, RoleName, Voter,
-    VoterEndpoint, VoterSet,
+    ReplicaKey, Request, RequestId, Response, ResponseBody, Restored, RoleName, Voter, VoterSet,
 };
 
 use crate::chance::Chance;
 use crate::disk::Disk;
+use crate::names::{endpoint, id, index_of, voter};
 use crate::oracle::Oracle;
 
 /// 1.5 times the fetch timeout.
@@ -595,22 +595,4 @@ impl World {
         };
         self.nodes.iter().map(state).collect::<Vec<_>>().join("\n")
     }
-}
-
-pub(crate) fn id(index: usize) -> BrokerId {
-    BrokerId(i32::try_from(index).unwrap() + 1)
-}
-
-fn index_of(id: BrokerId) -> usize {
-    usize::try_from(id.0 - 1).unwrap()
-}
-
-fn endpoint(index: usize) -> VoterEndpoint {
-    let port = 9000 + u16::try_from(index).unwrap();
-    VoterEndpoint { listener: "CONTROLLER".to_owned(), host: "localhost".to_owned(), port }
-}
-
-pub(crate) fn voter(index: usize, directory: Option<DirectoryId>) -> Voter {
-    let key = ReplicaKey { id: id(index), directory };
-    Voter { key, endpoints: Vec::new(), kraft_versions: (0, 1) }
 }
