@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use turmoil::Sim;
 
+use crate::Options;
 use crate::chance::Chance;
 use crate::disk::Faults;
 use crate::machine::Machine;
 use crate::network::Cuts;
 use crate::oracle::Counts;
+use crate::shape::Shape;
 use crate::trace::Trace;
-use crate::{HOSTS, Options};
 
 /// After so long without trouble all replicas are in sync.
 const LONG_ENOUGH_MS: u64 = 3_000;
@@ -20,6 +21,8 @@ const CAUGHT_UP_MS: u64 = 25_000;
 /// The one who makes trouble.
 pub(crate) struct Trouble {
     chance: Arc<Chance>,
+    /// All hosts of the network; the last one is that of the clients.
+    hosts: Vec<String>,
     cuts: Cuts,
     trace: Trace,
     /// Machines that are started again, and when.
@@ -34,10 +37,17 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
-    pub(crate) fn new(options: Options, cuts: &Cuts, trace: &Trace, now_ms: u64) -> Self {
+    pub(crate) fn new(
+        options: Options,
+        shape: &Shape,
+        cuts: &Cuts,
+        trace: &Trace,
+        now_ms: u64,
+    ) -> Self {
         let chance = Chance::of(options.seed, 4_000_000);
         Self {
             chance,
+            hosts: shape.hosts(),
             cuts: Arc::clone(cuts),
             trace: trace.clone(),
             starts: Vec::new(),
@@ -172,7 +182,8 @@ impl Trouble {
         self.counts.partitions += 1;
         let mut cuts = self.cuts.lock();
         cuts.clear();
-        let hosts = if self.chance.percent(25) { &HOSTS[..] } else { &HOSTS[..3] };
+        let nodes = self.hosts.len() - 1;
+        let hosts = &self.hosts[..nodes + usize::from(self.chance.percent(25))];
         let shape = self.chance.index(4);
         for (from, a) in hosts.iter().enumerate() {
             for (to, b) in hosts.iter().enumerate() {
@@ -186,7 +197,7 @@ impl Trouble {
                     _ => self.chance.percent(30),
                 };
                 if is_cut && from != to {
-                    cuts.insert(((*a).to_owned(), (*b).to_owned()));
+                    cuts.insert((a.clone(), b.clone()));
                 }
             }
         }
@@ -206,12 +217,12 @@ impl Trouble {
     /// Has turmoil's links be what is cut and what is not.
     fn link(&self, sim: &mut Sim<'_>) {
         let cuts = self.cuts.lock();
-        for (number, a) in HOSTS.into_iter().enumerate() {
-            for b in HOSTS.into_iter().skip(number + 1) {
-                sim.repair(a, b);
+        for (number, a) in self.hosts.iter().enumerate() {
+            for b in self.hosts.iter().skip(number + 1) {
+                sim.repair(&**a, &**b);
                 for (from, to) in [(a, b), (b, a)] {
-                    if cuts.contains(&(from.to_owned(), to.to_owned())) {
-                        sim.partition_oneway(from, to);
+                    if cuts.contains(&(from.clone(), to.clone())) {
+                        sim.partition_oneway(&**from, &**to);
                     }
                 }
             }
