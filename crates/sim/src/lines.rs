@@ -61,7 +61,7 @@ impl Workload {
                 generation += 1;
                 producer = producer_of(&client);
             }
-            sleep(Duration::from_millis(chance.between(2, 120))).await;
+            sleep(Duration::from_millis(chance.between(2, 300))).await;
         }
         producer.close().await;
     }

@@ -51,6 +51,7 @@ counts!(
     terminations,
     partitions,
     one_way,
+    holds,
     slow_disks,
     broken_disks,
     full_disks,

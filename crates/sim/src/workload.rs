@@ -107,7 +107,7 @@ impl Workload {
         let builder = builder.set("auto.offset.reset", "earliest");
         let builder = builder.set("session.timeout.ms", "6000");
         let builder = builder.set("max.poll.interval.ms", "8000");
-        builder.set("heartbeat.interval.ms", "500").build().expect("the settings hold")
+        builder.set("heartbeat.interval.ms", "1000").build().expect("the settings hold")
     }
 
     pub(crate) fn builder(&self, name: &str, number: u64) -> ClientBuilder {
@@ -125,7 +125,8 @@ impl Workload {
             .set("max.block.ms", "9000")
             .set("linger.ms", "0")
             .set("isolation.level", "read_committed")
-            .set("fetch.max.wait.ms", "300")
+            .set("fetch.max.wait.ms", "400")
+            .set("fetch.min.bytes", "4000")
             .set("reconnect.backoff.max.ms", "500")
             .set("retry.backoff.max.ms", "500")
             .world(world)
