@@ -295,6 +295,21 @@ fn kafka_19605_an_observer_that_finds_no_leader_asks_at_a_measured_pace() {
     assert!((50..=200).contains(&sent), "{sent} requests in ten seconds");
 }
 
+/// A request that was given up, beside one that is under way, was taken for what is to be waited for.
+#[test]
+fn an_observer_whom_nobody_answers_does_not_spin() {
+    let mut one = One::new(9, voters(3));
+    let mut asked = BTreeSet::new();
+    let begun = one.now;
+    while one.now < begun + 20_000 {
+        asked.extend(one.take_sent().into_iter().map(|(to, _, _)| to));
+        let wake_at = one.quorum.wake_at();
+        assert!(wake_at > one.now, "it would spin");
+        one.tick_at(wake_at);
+    }
+    assert_eq!(asked.len(), 3, "each of them is asked some time");
+}
+
 #[test]
 fn kafka_16926_who_fetches_is_not_told_again_who_leads() {
     let mut one = One::new(1, voters(3));

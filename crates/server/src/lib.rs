@@ -30,4 +30,4 @@ pub use config::{
     AdvertisedHost, BrokerConfig, ConfigError, Listener, QuorumConfig, Roles, Warning,
 };
 pub use kalda_controller::SUPPORTED_FEATURES;
-pub use start::{Node, Server, StartError};
+pub use start::{Node, ObservedPartition, Observer, Server, StartError};

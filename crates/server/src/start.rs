@@ -4,11 +4,13 @@ mod cluster_id;
 mod directories;
 mod metadata;
 mod node;
+mod observed;
 mod stop;
 
 pub(crate) use directories::OpenedDirectories;
 pub(crate) use metadata::host_partitions;
 pub use node::Node;
+pub use observed::{ObservedPartition, Observer};
 
 use std::net::SocketAddr;
 use std::sync::Arc;

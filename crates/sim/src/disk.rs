@@ -33,6 +33,15 @@ pub(crate) struct Faults {
     pub(crate) sync_ms_max: u64,
 }
 
+/// What of a disk is looked at.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum View {
+    /// What the process sees.
+    Now,
+    /// What the worst power cut leaves.
+    Durable,
+}
+
 /// The disk of a machine, across the lives of its process. Clones are the same one.
 #[derive(Clone, Debug)]
 pub(crate) struct Platter {
@@ -45,6 +54,8 @@ struct Shared {
     /// The number of the process that may use it; 0 while there is none.
     life: AtomicU64,
     faults: Mutex<Faults>,
+    /// How often another disk was put in its place.
+    wipes: AtomicU64,
     trace: Trace,
     name: String,
 }
@@ -84,6 +95,7 @@ impl Platter {
             root: Mutex::default(),
             life: AtomicU64::new(0),
             faults: Mutex::default(),
+            wipes: AtomicU64::new(0),
             trace,
             name: name.to_owned(),
         };
@@ -112,6 +124,37 @@ impl Platter {
     pub(crate) fn wipe(&self) {
         *self.shared.root.lock() = Arc::default();
         *self.shared.faults.lock() = Faults::default();
+        self.shared.wipes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often there was an empty disk instead.
+    pub(crate) fn wipes(&self) -> u64 {
+        self.shared.wipes.load(Ordering::Relaxed)
+    }
+
+    /// Shows the segments of the log in a directory as one: the offset that it begins at, and what is
+    /// in it. Nothing if there is no log.
+    pub(crate) fn with_log<T>(
+        &self,
+        dir: &str,
+        view: View,
+        look: impl FnOnce(i64, &[u8]) -> T,
+    ) -> Option<T> {
+        let Node::Dir(dir) = self.find_in(Path::new(dir), view)? else { return None };
+        let entries = dir.0.lock();
+        let segment = |(name, node): (&String, &Node)| match node {
+            Node::File(content) => {
+                Some((name.strip_suffix(".log")?.parse::<i64>().ok()?, Arc::clone(content)))
+            }
+            Node::Dir(_) => None,
+        };
+        let segments: Vec<_> = entries.of(view).iter().filter_map(segment).collect();
+        let base = segments.first()?.0;
+        if let [(_, only)] = &segments[..] {
+            return Some(look(base, only.lock().of(view)));
+        }
+        let all = segments.iter().flat_map(|(_, content)| content.lock().of(view).to_vec());
+        Some(look(base, &all.collect::<Vec<u8>>()))
     }
 
     pub(crate) fn set_faults(&self, faults: Faults) {
@@ -158,10 +201,14 @@ impl Platter {
     }
 
     fn find(&self, path: &Path) -> Option<Node> {
+        self.find_in(path, View::Now)
+    }
+
+    fn find_in(&self, path: &Path, view: View) -> Option<Node> {
         let mut node = Node::Dir(Arc::clone(&self.shared.root.lock()));
         for name in names(path) {
             let Node::Dir(dir) = node else { return None };
-            node = dir.0.lock().now.get(name)?.clone();
+            node = dir.0.lock().of(view).get(name)?.clone();
         }
         Some(node)
     }
@@ -225,7 +272,23 @@ impl Dir {
     }
 }
 
+impl Entries {
+    fn of(&self, view: View) -> &BTreeMap<String, Node> {
+        match view {
+            View::Now => &self.now,
+            View::Durable => &self.durable,
+        }
+    }
+}
+
 impl Content {
+    fn of(&self, view: View) -> &[u8] {
+        match view {
+            View::Now => &self.now,
+            View::Durable => &self.durable,
+        }
+    }
+
     fn write(&mut self, bytes: &[u8], position: usize) {
         write(&mut self.now, bytes, position);
         self.changes.push(Change::Write(position, bytes.to_vec()));

@@ -1,27 +1,94 @@
 //! What happens to the machines: all that the seed says, then nothing any more.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use turmoil::Sim;
 
+use crate::Options;
 use crate::chance::Chance;
 use crate::disk::Faults;
 use crate::machine::Machine;
 use crate::network::Cuts;
 use crate::oracle::Counts;
+use crate::shape::Shape;
 use crate::trace::Trace;
-use crate::{HOSTS, Options};
 
 /// After so long without trouble all replicas are in sync.
 const LONG_ENOUGH_MS: u64 = 3_000;
 /// An empty disk has everything again after this time.
 const CAUGHT_UP_MS: u64 = 25_000;
 
+/// What may happen to a machine or to the network.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Fault {
+    Kill,
+    PowerCut,
+    Blackout,
+    Terminate,
+    Part,
+    Heal,
+    Hold,
+    SlowDisk,
+    BadDisk,
+    EmptyDisk,
+    ClockJump,
+}
+
+/// All of them, and how often each comes.
+const FAULTS: [(Fault, usize); 11] = [
+    (Fault::Kill, 3),
+    (Fault::PowerCut, 3),
+    (Fault::Blackout, 1),
+    (Fault::Terminate, 2),
+    (Fault::Part, 3),
+    (Fault::Heal, 3),
+    (Fault::Hold, 2),
+    (Fault::SlowDisk, 1),
+    (Fault::BadDisk, 1),
+    (Fault::EmptyDisk, 1),
+    (Fault::ClockJump, 1),
+];
+/// How much more often what a seed favours comes.
+const FAVOUR: usize = 8;
+
+/// What a seed makes happen, by lot: three seeds of four favour two kinds, so that what is rare comes
+/// often somewhere, and on top of each other.
+#[derive(Debug)]
+struct Lots(Vec<Fault>);
+
+impl Lots {
+    fn of(seed: u64) -> Self {
+        let chance = Chance::of(seed, 4_500_000);
+        let mut lots = Vec::new();
+        for (fault, weight) in FAULTS {
+            lots.extend(std::iter::repeat_n(fault, weight));
+        }
+        if chance.percent(75) {
+            for _ in 0..2 {
+                let (favoured, weight) = FAULTS[chance.index(FAULTS.len())];
+                // What comes often anyway is to leave room for the other.
+                lots.extend(std::iter::repeat_n(favoured, FAVOUR / weight + weight));
+            }
+        }
+        Self(lots)
+    }
+
+    fn draw(&self, chance: &Chance) -> Fault {
+        self.0[chance.index(self.0.len())]
+    }
+}
+
 /// The one who makes trouble.
 pub(crate) struct Trouble {
     chance: Arc<Chance>,
+    /// All hosts of the network; the last one is that of the clients.
+    hosts: Vec<String>,
     cuts: Cuts,
     trace: Trace,
+    lots: Lots,
+    /// Links that keep what is sent, to deliver it later.
+    held: BTreeSet<(String, String)>,
     /// Machines that are started again, and when.
     starts: Vec<(u64, usize)>,
     next_ms: u64,
@@ -34,12 +101,21 @@ pub(crate) struct Trouble {
 }
 
 impl Trouble {
-    pub(crate) fn new(options: Options, cuts: &Cuts, trace: &Trace, now_ms: u64) -> Self {
+    pub(crate) fn new(
+        options: Options,
+        shape: &Shape,
+        cuts: &Cuts,
+        trace: &Trace,
+        now_ms: u64,
+    ) -> Self {
         let chance = Chance::of(options.seed, 4_000_000);
         Self {
             chance,
+            hosts: shape.hosts(),
             cuts: Arc::clone(cuts),
             trace: trace.clone(),
+            lots: Lots::of(options.seed),
+            held: BTreeSet::new(),
             starts: Vec::new(),
             next_ms: now_ms + 1000,
             calm_since_ms: now_ms,
@@ -63,7 +139,7 @@ impl Trouble {
                 self.starts.push((now_ms + self.chance.between(100, 5000), index));
             }
         }
-        if !machines.iter().all(Machine::is_serving) || !self.cuts.lock().is_empty() {
+        if !self.is_calm(machines) {
             self.calm_since_ms = now_ms;
         }
         if now_ms >= self.next_ms {
@@ -75,57 +151,66 @@ impl Trouble {
 
     fn make(&mut self, sim: &mut Sim<'_>, machines: &[Machine], index: usize, now_ms: u64) {
         let machine = &machines[index];
-        match self.chance.index(20) {
-            0..=2 if machine.is_up() => {
+        match self.lots.draw(&self.chance) {
+            Fault::Kill if machine.is_up() => {
                 self.trace.tell(&format!("kill {}", machine.name));
                 self.counts.kills += 1;
                 machine.kill(sim);
             }
-            3..=5 if machine.is_up() => self.cut_power(sim, machine),
-            6 => {
+            Fault::PowerCut if machine.is_up() => self.cut_power(sim, machine),
+            Fault::Blackout => {
                 self.counts.blackouts += 1;
                 for machine in machines.iter().filter(|machine| machine.is_up()) {
                     self.cut_power(sim, machine);
                 }
             }
-            7..=8 if machine.is_serving() => {
+            Fault::Terminate if machine.is_serving() => {
                 self.trace.tell(&format!("terminate {}", machine.name));
                 self.counts.terminations += 1;
                 machine.terminate();
             }
-            9..=12 => self.part(sim, index),
-            13..=15 => self.heal(sim),
-            16 => {
+            Fault::Part => self.part(sim, index),
+            Fault::Heal => self.heal(sim),
+            Fault::Hold => self.hold(sim, index),
+            Fault::SlowDisk => {
                 self.counts.slow_disks += 1;
                 let sync_ms_max = [0, 20, 200, 1500][self.chance.index(4)];
                 self.trace.tell(&format!("{}: a sync takes up to {sync_ms_max} ms", machine.name));
                 machine.platter.set_faults(Faults { sync_ms_max, ..machine.platter.faults() });
             }
-            17 => {
+            Fault::ClockJump => {
                 self.counts.clock_jumps += 1;
                 let skew_ms = self.chance.between(0, 240_000) as i64 - 120_000;
                 self.trace.tell(&format!("{}: its clock is {skew_ms} ms off", machine.name));
                 machine.set_skew_ms(skew_ms);
             }
-            18 if machine.is_serving() => {
-                let is_full = self.chance.percent(50);
-                let what = if is_full { "full" } else { "broken" };
-                self.counts.full_disks += u64::from(is_full);
-                self.counts.broken_disks += u64::from(!is_full);
-                self.trace.tell(&format!("{}: its disk is {what}", machine.name));
-                let sync_ms_max = machine.platter.faults().sync_ms_max;
-                machine.platter.set_faults(Faults { is_full, is_broken: !is_full, sync_ms_max });
-            }
-            19 => self.replace_disk(sim, machines, index, now_ms),
-            _ => {}
+            Fault::BadDisk if machine.is_serving() => self.spoil_disk(machine),
+            Fault::EmptyDisk => self.replace_disk(sim, machines, index, now_ms),
+            // There is no process to which it could happen.
+            Fault::Kill | Fault::PowerCut | Fault::Terminate | Fault::BadDisk => {}
         }
+    }
+
+    fn spoil_disk(&mut self, machine: &Machine) {
+        let is_full = self.chance.percent(50);
+        let what = if is_full { "full" } else { "broken" };
+        self.counts.full_disks += u64::from(is_full);
+        self.counts.broken_disks += u64::from(!is_full);
+        self.trace.tell(&format!("{}: its disk is {what}", machine.name));
+        let sync_ms_max = machine.platter.faults().sync_ms_max;
+        machine.platter.set_faults(Faults { is_full, is_broken: !is_full, sync_ms_max });
+    }
+
+    /// Whether all serve, and all hear each other.
+    fn is_calm(&self, machines: &[Machine]) -> bool {
+        let all_hear = self.cuts.lock().is_empty() && self.held.is_empty();
+        machines.iter().all(Machine::is_serving) && all_hear
     }
 
     /// A machine comes back with an empty disk, while the others are there and stay there until it has
     /// caught up: more than that nobody promises.
     fn replace_disk(&mut self, sim: &mut Sim<'_>, machines: &[Machine], index: usize, now_ms: u64) {
-        let is_calm = machines.iter().all(Machine::is_serving) && self.cuts.lock().is_empty();
-        if !is_calm || now_ms < self.calm_since_ms + LONG_ENOUGH_MS {
+        if !self.is_calm(machines) || now_ms < self.calm_since_ms + LONG_ENOUGH_MS {
             return;
         }
         let machine = &machines[index];
@@ -140,6 +225,8 @@ impl Trouble {
         self.trace.tell(&format!("cut the power of {}", machine.name));
         self.counts.power_cuts += 1;
         machine.cut_power(sim, &self.chance);
+        // What was kept on its links is gone with it.
+        self.held.retain(|(a, b)| *a != machine.name && *b != machine.name);
         self.link(sim);
     }
 
@@ -170,9 +257,11 @@ impl Trouble {
     /// Cuts links between the nodes, and sometimes to the clients.
     fn part(&mut self, sim: &mut Sim<'_>, index: usize) {
         self.counts.partitions += 1;
+        self.release(sim);
         let mut cuts = self.cuts.lock();
         cuts.clear();
-        let hosts = if self.chance.percent(25) { &HOSTS[..] } else { &HOSTS[..3] };
+        let nodes = self.hosts.len() - 1;
+        let hosts = &self.hosts[..nodes + usize::from(self.chance.percent(25))];
         let shape = self.chance.index(4);
         for (from, a) in hosts.iter().enumerate() {
             for (to, b) in hosts.iter().enumerate() {
@@ -186,7 +275,7 @@ impl Trouble {
                     _ => self.chance.percent(30),
                 };
                 if is_cut && from != to {
-                    cuts.insert(((*a).to_owned(), (*b).to_owned()));
+                    cuts.insert((a.clone(), b.clone()));
                 }
             }
         }
@@ -197,7 +286,40 @@ impl Trouble {
         self.link(sim);
     }
 
+    /// Has links of a machine, or any, keep what is sent until they are healed: it arrives late, and all
+    /// of it at once.
+    fn hold(&mut self, sim: &mut Sim<'_>, index: usize) {
+        self.counts.holds += 1;
+        let is_any = self.chance.percent(50);
+        let mut told = Vec::new();
+        for (number, a) in self.hosts.iter().enumerate() {
+            for (other, b) in self.hosts.iter().enumerate().skip(number + 1) {
+                let link = (a.clone(), b.clone());
+                let is_meant = if is_any {
+                    self.chance.percent(30)
+                } else {
+                    (number == index || other == index) && self.chance.percent(80)
+                };
+                let cuts = self.cuts.lock();
+                let is_cut = cuts.contains(&link) || cuts.contains(&(b.clone(), a.clone()));
+                if is_meant && !is_cut && self.held.insert(link) {
+                    told.push(format!("{a}-{b}"));
+                    sim.hold(&**a, &**b);
+                }
+            }
+        }
+        self.trace.tell(&format!("hold {}", told.join(" ")));
+    }
+
+    /// What was kept is delivered.
+    fn release(&mut self, sim: &mut Sim<'_>) {
+        for (a, b) in std::mem::take(&mut self.held) {
+            sim.release(a, b);
+        }
+    }
+
     fn heal(&mut self, sim: &mut Sim<'_>) {
+        self.release(sim);
         self.cuts.lock().clear();
         self.trace.tell("heal the network");
         self.link(sim);
@@ -206,12 +328,15 @@ impl Trouble {
     /// Has turmoil's links be what is cut and what is not.
     fn link(&self, sim: &mut Sim<'_>) {
         let cuts = self.cuts.lock();
-        for (number, a) in HOSTS.into_iter().enumerate() {
-            for b in HOSTS.into_iter().skip(number + 1) {
-                sim.repair(a, b);
+        for (number, a) in self.hosts.iter().enumerate() {
+            for b in self.hosts.iter().skip(number + 1) {
+                if self.held.contains(&(a.clone(), b.clone())) {
+                    continue;
+                }
+                sim.repair(&**a, &**b);
                 for (from, to) in [(a, b), (b, a)] {
-                    if cuts.contains(&(from.to_owned(), to.to_owned())) {
-                        sim.partition_oneway(from, to);
+                    if cuts.contains(&(from.clone(), to.clone())) {
+                        sim.partition_oneway(&**from, &**to);
                     }
                 }
             }

@@ -1,5 +1,6 @@
-//! Whole nodes under one seed: three machines with disks, clocks and a network that fail as the seed
-//! says, the real server on each of them, the real client beside them, and an oracle that hears of all.
+//! Whole nodes under one seed: machines with disks, clocks and a network that fail as the seed says,
+//! the real server on each of them, the real client beside them, an oracle that hears of all that
+//! clients are told, and a watch that sees all nodes and disks at once.
 //!
 //! Everything runs in one thread of one process, in simulated time. Called by the tests of this crate,
 //! which are also its command line: see `docs/reliability.md`.
@@ -8,8 +9,11 @@
 
 mod chance;
 mod clock;
+mod copies;
 mod disk;
 mod faults;
+mod group;
+mod groups;
 mod lines;
 mod machine;
 mod movers;
@@ -17,8 +21,10 @@ mod network;
 mod operator;
 mod oracle;
 mod panics;
+mod shape;
 mod threads;
 mod trace;
+mod watch;
 mod workload;
 
 use std::rc::Rc;
@@ -27,20 +33,22 @@ use std::time::Duration;
 use turmoil::Sim;
 
 use faults::Trouble;
-use machine::{DATA, Machine};
+use machine::Machine;
 use network::Cuts;
+use shape::Shape;
+use watch::Watch;
 use workload::{Phase, Workload};
 
 pub use oracle::Counts;
 
-/// The hosts of the simulation, by their names in its network.
-const HOSTS: [&str; 4] = ["n1", "n2", "n3", workload::HOST];
 /// What happens to a node within a tick happens at one moment to the others.
 const TICK: Duration = Duration::from_millis(1);
 /// A new cluster has its first topic after this time.
 const BEGIN_MAX_MS: u64 = 40_000;
 /// What comes after the trouble is over by then.
 const END_MAX_MS: u64 = 120_000;
+/// After the last look of the clients, nothing is under way any more by then.
+const REST_MAX_MS: u64 = 20_000;
 
 /// Which run.
 #[derive(Clone, Copy, Debug)]
@@ -86,38 +94,77 @@ pub fn run(options: Options) -> Outcome {
         .max_message_latency(Duration::from_millis(8))
         .tcp_capacity(65_536)
         .build();
-    let machines: Vec<Machine> =
-        (1..=3).map(|number| Machine::new(number, seed, &cuts, &trace)).collect();
+    let shape = Shape::of(seed);
+    trace.tell(&shape.told());
+    let machine = |place| Machine::new(&shape, place, seed, &cuts, &trace);
+    let machines: Vec<Machine> = shape.places.iter().map(machine).collect();
     machines.iter().for_each(|machine| machine.join(&mut sim));
-    let workload = Workload::new(seed, &cuts, &trace);
+    let workload = Workload::new(seed, &shape, &cuts, &trace);
     sim.client(workload::HOST, Rc::clone(&workload).run());
+    let mut run = Run { sim, machines, trace, watch: Watch::new(!options.flips_bits) };
 
     while workload.phase.get() == Phase::Begin {
-        assert!(now_ms(&sim) < BEGIN_MAX_MS, "no topic is there after {BEGIN_MAX_MS} ms");
-        step(&mut sim, &machines, &trace);
+        assert!(run.now_ms() < BEGIN_MAX_MS, "no topic is there after {BEGIN_MAX_MS} ms");
+        run.step();
     }
-    let mut trouble = Trouble::new(options, &cuts, &trace, now_ms(&sim));
-    let end_ms = now_ms(&sim) + seconds * 1000;
-    while now_ms(&sim) < end_ms {
-        step(&mut sim, &machines, &trace);
-        let now = now_ms(&sim);
-        trouble.go_on(&mut sim, &machines, now);
+    let mut trouble = Trouble::new(options, &shape, &cuts, &run.trace, run.now_ms());
+    let end_ms = run.now_ms() + seconds * 1000;
+    while run.now_ms() < end_ms {
+        run.step();
+        let now = run.now_ms();
+        trouble.go_on(&mut run.sim, &run.machines, now);
     }
-    trouble.end(&mut sim, &machines);
+    trouble.end(&mut run.sim, &run.machines);
     workload.phase.set(Phase::Healed);
-    trace.tell("no more trouble");
-    let most_ms = now_ms(&sim) + END_MAX_MS;
+    run.trace.tell("no more trouble");
+    let most_ms = run.now_ms() + END_MAX_MS;
     while workload.phase.get() != Phase::Over {
-        assert!(now_ms(&sim) < most_ms, "the cluster is not looked at in {END_MAX_MS} ms");
-        step(&mut sim, &machines, &trace);
+        assert!(run.now_ms() < most_ms, "the cluster is not looked at in {END_MAX_MS} ms");
+        run.step();
         // Some may have been about to stop when the trouble ended.
-        trouble.start_ended(&mut sim, &machines);
+        trouble.start_ended(&mut run.sim, &run.machines);
     }
-    assert_replicas_are_equal(&machines);
+    run.rest();
 
     let mut counts = workload.oracle.borrow().counts.clone();
     counts.add(&trouble.counts);
-    Outcome { counts, digest: trace.digest(), elapsed: sim.elapsed() }
+    Outcome { counts, digest: run.trace.digest(), elapsed: run.sim.elapsed() }
+}
+
+/// A run that is on.
+struct Run<'a> {
+    sim: Sim<'a>,
+    machines: Vec<Machine>,
+    trace: trace::Trace,
+    watch: Watch,
+}
+
+impl Run<'_> {
+    fn now_ms(&self) -> u64 {
+        self.sim.elapsed().as_millis() as u64
+    }
+
+    fn step(&mut self) {
+        self.trace.at(self.now_ms());
+        panics::on_tick();
+        if let Err(error) = self.sim.step() {
+            panic!("{error}");
+        }
+        panics::assert_none();
+        self.machines.iter().for_each(|machine| machine.bury(&mut self.sim));
+        let now_ms = self.now_ms();
+        self.watch.look(&self.machines, now_ms);
+    }
+
+    /// The clients are gone: what they left under way comes to its end, and then all is as it must be.
+    fn rest(&mut self) {
+        let most_ms = self.now_ms() + REST_MAX_MS;
+        while let Err(why) = self.watch.look_at_rest(&self.machines) {
+            assert!(self.now_ms() < most_ms, "something is left after {REST_MAX_MS} ms: {why}");
+            self.step();
+        }
+        self.watch.look_at_end(&self.machines);
+    }
 }
 
 /// tokio numbers the tasks of a process, and drops those of a runtime in an order that follows from the
@@ -135,37 +182,4 @@ fn align_task_ids() {
             }
         }
     });
-}
-
-fn now_ms(sim: &Sim<'_>) -> u64 {
-    sim.elapsed().as_millis() as u64
-}
-
-fn step(sim: &mut Sim<'_>, machines: &[Machine], trace: &trace::Trace) {
-    trace.at(now_ms(sim));
-    panics::on_tick();
-    if let Err(error) = sim.step() {
-        panic!("{error}");
-    }
-    panics::assert_none();
-    machines.iter().for_each(|machine| machine.bury(sim));
-}
-
-/// The committed records of a partition are the same bytes on every disk.
-fn assert_replicas_are_equal(machines: &[Machine]) {
-    for at in workload::TOPICS.into_iter().flat_map(workload::Topic::all) {
-        let dir = format!("{DATA}/{at}");
-        let logs: Vec<Vec<u8>> = machines
-            .iter()
-            .map(|machine| {
-                let files = machine.platter.files_below(&dir);
-                let logs = files.into_iter().filter(|(name, _)| name.ends_with(".log"));
-                logs.flat_map(|(_, content)| content).collect()
-            })
-            .collect();
-        for (machine, log) in machines.iter().zip(&logs) {
-            let len = (log.len(), logs[0].len());
-            assert!(*log == logs[0], "{dir} of {} is another one: {len:?} bytes", machine.name);
-        }
-    }
 }

@@ -9,10 +9,20 @@ use tokio::time::sleep;
 
 use crate::chance::Chance;
 use crate::oracle::Value;
-use crate::workload::{Phase, Topic, Workload};
+use crate::workload::{Content, Phase, Topic, Workload};
 
 /// What is written without transactions: each offset holds a value.
-pub(crate) const LINES: Topic = Topic { name: "lines", partitions: 3, is_dense: true };
+pub(crate) const LINES: Topic =
+    Topic { name: "lines", partitions: 3, is_dense: true, content: Content::Values };
+
+/// How far a partition is read.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Cursor {
+    /// The next offset.
+    pub(crate) next: i64,
+    /// How many records there were.
+    pub(crate) seen: i64,
+}
 
 impl Workload {
     /// Writes numbered values, a few at a time, with a producer that is replaced when it fails.
@@ -51,7 +61,7 @@ impl Workload {
                 generation += 1;
                 producer = producer_of(&client);
             }
-            sleep(Duration::from_millis(chance.between(2, 120))).await;
+            sleep(Duration::from_millis(chance.between(2, 300))).await;
         }
         producer.close().await;
     }
@@ -74,31 +84,36 @@ impl Workload {
     }
 
     /// Polls once; each partition goes on where it was.
-    pub(crate) async fn poll(&self, topic: Topic, consumer: &mut Consumer, next: &mut [i64]) {
+    pub(crate) async fn poll(&self, topic: Topic, consumer: &mut Consumer, next: &mut [Cursor]) {
         let Ok(records) = consumer.poll(Duration::from_millis(500)).await else {
             return sleep(Duration::from_millis(100)).await;
         };
+        let mut oracle = self.oracle.borrow_mut();
         for record in records {
             let (partition, offset) = (record.partition.partition, record.offset.0);
-            let expected = &mut next[partition as usize];
+            let Cursor { next: expected, seen } = &mut next[partition as usize];
             let is_next = offset == *expected || !topic.is_dense && offset > *expected;
             assert!(is_next, "{}: {offset} comes where {expected} is next", record.partition);
             *expected = offset + 1;
             let value = record.value.unwrap_or_default();
-            self.oracle.borrow_mut().on_read(topic.name, partition, offset, &value);
+            match topic.content {
+                Content::Values => oracle.on_read(topic.name, partition, offset, &value),
+                Content::Copies => oracle.on_copy_read(partition, *seen, &value),
+            }
+            *seen += 1;
         }
     }
 }
 
 impl Topic {
     /// Has all of it read from the begin; answers where each partition goes on.
-    pub(crate) fn assign_all(self, consumer: &mut Consumer) -> Vec<i64> {
+    pub(crate) fn assign_all(self, consumer: &mut Consumer) -> Vec<Cursor> {
         let all: Vec<_> = self.all().collect();
         consumer.assign(all.clone());
         for at in &all {
             consumer.seek(at, Seek::Offset(0)).expect("it is assigned");
         }
-        vec![0; all.len()]
+        vec![Cursor::default(); all.len()]
     }
 
     /// Its partitions.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use kalda_env::{Disk as _, OpenMode};
-use kalda_server::{BrokerConfig, Node, World};
+use kalda_server::{BrokerConfig, Node, Observer, World};
 use tokio::sync::Notify;
 use turmoil::Sim;
 
@@ -16,6 +16,7 @@ use crate::chance::Chance;
 use crate::clock::SimClock;
 use crate::disk::Platter;
 use crate::network::{Cuts, SimNet};
+use crate::shape::{Place, Shape};
 use crate::threads::SimThreads;
 use crate::trace::Trace;
 
@@ -25,11 +26,8 @@ const CLUSTER_ID: &str = "4L6g3nShT-eMCtK--X86sw";
 
 /// The settings of every node. Times are short where the network of the simulation loses what a real
 /// one would send again.
-const SETTINGS: [(&str, &str); 16] = [
-    ("process.roles", "broker,controller"),
+const SETTINGS: [(&str, &str); 13] = [
     ("controller.listener.names", "CONTROLLER"),
-    ("listeners", "PLAINTEXT://:9092,CONTROLLER://:9093"),
-    ("controller.quorum.voters", "1@n1:9093,2@n2:9093,3@n3:9093"),
     ("log.dirs", DATA),
     ("default.replication.factor", "3"),
     ("min.insync.replicas", "2"),
@@ -56,13 +54,17 @@ pub(crate) enum Process {
 /// A machine. Its process is turmoil's host of the same name.
 pub(crate) struct Machine {
     pub(crate) name: String,
+    pub(crate) place: Place,
     pub(crate) platter: Platter,
+    /// All hosts of the network but this one.
+    others: Vec<String>,
     shared: Rc<Shared>,
 }
 
 struct Shared {
     name: String,
-    number: u64,
+    place: Place,
+    voters: String,
     seed: u64,
     platter: Platter,
     cuts: Cuts,
@@ -76,15 +78,19 @@ struct Shared {
     /// What the newest life ended with, if it did.
     ended: RefCell<Option<String>>,
     is_serving: Cell<bool>,
+    /// Looks at the life that is on.
+    observer: RefCell<Option<Observer>>,
 }
 
 impl Machine {
-    pub(crate) fn new(number: u64, seed: u64, cuts: &Cuts, trace: &Trace) -> Self {
-        let name = format!("n{number}");
+    pub(crate) fn new(shape: &Shape, place: &Place, seed: u64, cuts: &Cuts, trace: &Trace) -> Self {
+        let name = place.host();
+        let others = shape.hosts().into_iter().filter(|host| *host != name).collect();
         let platter = Platter::new(&name, trace.clone());
         let shared = Rc::new(Shared {
             name: name.clone(),
-            number,
+            place: place.clone(),
+            voters: shape.voters(),
             seed,
             platter: platter.clone(),
             cuts: Arc::clone(cuts),
@@ -96,8 +102,9 @@ impl Machine {
             terminate: Notify::new(),
             ended: RefCell::default(),
             is_serving: Cell::new(false),
+            observer: RefCell::default(),
         });
-        Self { name, platter, shared }
+        Self { name, place: place.clone(), platter, others, shared }
     }
 
     /// Puts the machine on the network and switches it on.
@@ -116,6 +123,16 @@ impl Machine {
         self.is_up() && self.shared.is_serving.get()
     }
 
+    /// Looks at the process, if there is one.
+    pub(crate) fn observer(&self) -> Option<Observer> {
+        self.shared.observer.borrow().clone()
+    }
+
+    /// How many lives the process has had.
+    pub(crate) fn lives(&self) -> u64 {
+        self.shared.lives.get()
+    }
+
     /// `kill -9`: what was written is still there, and the machine refuses connections.
     pub(crate) fn kill(&self, sim: &mut Sim<'_>) {
         self.end_life();
@@ -127,13 +144,13 @@ impl Machine {
     pub(crate) fn cut_power(&self, sim: &mut Sim<'_>, chance: &Chance) {
         self.end_life();
         // Nothing leaves while its connections are dropped.
-        for other in others(&self.name) {
-            sim.partition(&*self.name, other);
+        for other in &self.others {
+            sim.partition(&*self.name, &**other);
         }
         self.platter.end_life();
         sim.crash(&*self.name);
-        for other in others(&self.name) {
-            sim.repair(&*self.name, other);
+        for other in &self.others {
+            sim.repair(&*self.name, &**other);
         }
         self.platter.cut_power(chance);
     }
@@ -168,6 +185,7 @@ impl Machine {
         self.shared.has_ended.borrow().store(true, Ordering::Relaxed);
         self.shared.wish.set(Process::Down);
         self.shared.is_serving.set(false);
+        self.shared.observer.take();
         self.shared.ended.take();
     }
 
@@ -175,10 +193,6 @@ impl Machine {
     pub(crate) fn ended(&self) -> Option<String> {
         self.shared.ended.borrow().clone()
     }
-}
-
-fn others(name: &str) -> impl Iterator<Item = &'static str> {
-    crate::HOSTS.into_iter().filter(move |host| *host != name)
 }
 
 impl Shared {
@@ -189,6 +203,7 @@ impl Shared {
             }
             let ended = self.live().await;
             self.is_serving.set(false);
+            self.observer.take();
             self.trace.tell(&format!("{} ended: {ended}", self.name));
             *self.ended.borrow_mut() = Some(ended);
             // The machine goes on, and refuses connections.
@@ -205,7 +220,8 @@ impl Shared {
         let has_ended = Arc::new(AtomicBool::new(false));
         *self.has_ended.borrow_mut() = Arc::clone(&has_ended);
         let disk = self.platter.of_life(life);
-        let chance = Chance::of(self.seed, self.number * 1000 + life);
+        let chance =
+            Chance::of(self.seed, u64::from(self.place.number.unsigned_abs()) * 1000 + life);
         if let Err(error) = format(&disk) {
             return format!("the disk cannot be formatted: {error}");
         }
@@ -216,7 +232,8 @@ impl Shared {
             net: Arc::new(SimNet { here: self.name.clone(), cuts: Arc::clone(&self.cuts) }),
             threads: Arc::new(SimThreads { platter: self.platter.clone(), chance, has_ended }),
         };
-        let node = match Node::start(self.config(), world).await {
+        let begun = |observer| *self.observer.borrow_mut() = Some(observer);
+        let node = match Node::start(self.config(), world, begun).await {
             Ok(node) => node,
             Err(error) => return error.to_string(),
         };
@@ -234,8 +251,11 @@ impl Shared {
     }
 
     fn config(&self) -> BrokerConfig {
-        let advertised = format!("PLAINTEXT://{0}:9092,CONTROLLER://{0}:9093", self.name);
-        let own = [("node.id", self.number.to_string()), ("advertised.listeners", advertised)];
+        let own = [
+            ("node.id", self.place.number.to_string()),
+            ("controller.quorum.voters", self.voters.clone()),
+        ];
+        let own = own.into_iter().chain(self.place.settings());
         let mut settings: Vec<(String, String)> = Vec::new();
         settings.extend(SETTINGS.map(|(key, value)| (key.to_owned(), value.to_owned())));
         settings.extend(own.map(|(key, value)| (key.to_owned(), value)));

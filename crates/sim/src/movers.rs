@@ -9,17 +9,21 @@ use tokio::time::sleep;
 use crate::chance::Chance;
 use crate::lines::{producer_of, send};
 use crate::oracle::{Fate, Value};
-use crate::workload::{Phase, Topic, Workload};
+use crate::workload::{Content, Phase, Topic, Workload};
 
 /// What is written in transactions: their markers take offsets, too.
-pub(crate) const MOVES: Topic = Topic { name: "moves", partitions: 2, is_dense: false };
+pub(crate) const MOVES: Topic =
+    Topic { name: "moves", partitions: 2, is_dense: false, content: Content::Values };
+
+/// What their transactional ids begin with.
+pub(crate) const MOVERS: &str = "movers";
 
 impl Workload {
     /// One transaction after the other, under one transactional id. After a failure another producer
     /// takes over, which fences the one before.
     pub(crate) async fn move_values(self: Rc<Self>, mover: u64) {
         let chance = Chance::of(self.seed, 5_000_000 + mover);
-        let client = self.transactional_client(mover);
+        let client = self.transactional_client(MOVERS, mover);
         let (mut generation, mut number) = (0, 0);
         while self.phase.get() == Phase::Trouble {
             generation += 1;

@@ -26,8 +26,8 @@ impl Workload {
                 let elected = admin.elect_leaders(ElectionType::Preferred, None).await;
                 self.trace.note("elect", format!("{elected:?}").as_bytes());
             } else {
-                let mut replicas = vec![1, 2, 3];
-                replicas.rotate_left(chance.index(3));
+                let mut replicas = self.brokers.clone();
+                replicas.rotate_left(chance.index(self.brokers.len()));
                 // Two are enough for `min.insync.replicas`.
                 replicas.truncate(if chance.percent(40) { 2 } else { 3 });
                 self.oracle.borrow_mut().counts.reassignments += 1;
@@ -40,7 +40,7 @@ impl Workload {
     /// Every partition gets its three replicas back.
     pub(crate) async fn spread(&self, admin: &Admin) -> Result<(), String> {
         for partition in 0..LINES.partitions {
-            self.reassign(admin, &[1, 2, 3], partition).await?;
+            self.reassign(admin, &self.brokers[..3], partition).await?;
         }
         Ok(())
     }

@@ -5,6 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use kalda_client::ConsumedRecord;
+
+use crate::copies::COPIERS;
+use crate::groups::Groups;
+use crate::lines::LINES;
 use crate::trace::Trace;
 
 macro_rules! counts {
@@ -46,6 +51,7 @@ counts!(
     terminations,
     partitions,
     one_way,
+    holds,
     slow_disks,
     broken_disks,
     full_disks,
@@ -54,6 +60,12 @@ counts!(
     clock_jumps,
     elections,
     reassignments,
+    assignments,
+    members_gone,
+    commits,
+    copied,
+    copies_aborted,
+    copies_in_doubt,
 );
 
 /// Where a record is: topic, partition, offset.
@@ -91,6 +103,7 @@ pub(crate) struct Oracle {
     transactions: Vec<Transaction>,
     /// What no reader of committed records may ever see.
     aborted: BTreeSet<Value>,
+    pub(crate) groups: Groups,
     pub(crate) counts: Counts,
     trace: Trace,
 }
@@ -165,6 +178,34 @@ impl Oracle {
             Fate::InDoubt => self.counts.undecided += 1,
         }
         self.transactions.push(Transaction { values, fate });
+    }
+
+    /// A transaction that copies these lines has ended, or nobody knows.
+    pub(crate) fn on_copied(&mut self, lines: &[ConsumedRecord], fate: Fate) {
+        self.trace.note("copied", format!("{} {fate:?}", lines.len()).as_bytes());
+        match fate {
+            Fate::Committed => {
+                self.counts.copied += 1;
+                let offset = |line: &ConsumedRecord| (line.partition.partition, line.offset.0 + 1);
+                self.groups.on_committed(COPIERS, &lines.iter().map(offset).collect());
+            }
+            Fate::Aborted => self.counts.copies_aborted += 1,
+            Fate::InDoubt => self.counts.copies_in_doubt += 1,
+        }
+    }
+
+    /// The copy of a line is read, as the `number`th of its partition: it is the copy of the line at
+    /// that offset. So none is missing, and none is there twice.
+    pub(crate) fn on_copy_read(&mut self, partition: i32, number: i64, text: &[u8]) {
+        self.trace.note("copy", format!("{partition} {number}").as_bytes());
+        self.counts.read += 1;
+        let line = self.log.get(&(LINES.name.to_owned(), partition, number));
+        let copy = String::from_utf8_lossy(text);
+        let is_copy = line.is_some_and(|line| line.text() == copy);
+        assert!(
+            is_copy,
+            "copy {number} of partition {partition} is of {copy}, and there is {line:?}"
+        );
     }
 
     /// All that is committed was read: each transaction is there as a whole, or not at all.

@@ -12,10 +12,13 @@ use tokio::time::{Instant, sleep, timeout};
 
 use crate::chance::Chance;
 use crate::clock::SimClock;
+use crate::copies::{COPIER_COUNT, COPIERS, COPIES};
+use crate::group::{MEMBERS, READERS};
 use crate::lines::{LINES, producer_of, send};
-use crate::movers::MOVES;
+use crate::movers::{MOVERS, MOVES};
 use crate::network::{Cuts, SimNet};
 use crate::oracle::{Fate, Oracle, Value};
+use crate::shape::Shape;
 use crate::trace::Trace;
 
 /// Where the workload runs.
@@ -31,10 +34,20 @@ pub(crate) struct Topic {
     pub(crate) partitions: i32,
     /// Whether a reader sees every offset.
     pub(crate) is_dense: bool,
+    pub(crate) content: Content,
+}
+
+/// What stands in the records of a topic.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Content {
+    /// Values that are written once.
+    Values,
+    /// What stands in the records of another topic.
+    Copies,
 }
 
 /// All of them.
-pub(crate) const TOPICS: [Topic; 2] = [LINES, MOVES];
+pub(crate) const TOPICS: [Topic; 3] = [LINES, MOVES, COPIES];
 
 /// What goes on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -55,15 +68,20 @@ pub(crate) struct Workload {
     pub(crate) oracle: RefCell<Oracle>,
     pub(crate) seed: u64,
     pub(crate) trace: Trace,
+    /// The ids of the brokers.
+    pub(crate) brokers: Vec<i32>,
+    bootstrap: String,
     cuts: Cuts,
 }
 
 impl Workload {
-    pub(crate) fn new(seed: u64, cuts: &Cuts, trace: &Trace) -> Rc<Self> {
+    pub(crate) fn new(seed: u64, shape: &Shape, cuts: &Cuts, trace: &Trace) -> Rc<Self> {
         Rc::new(Self {
             phase: Cell::new(Phase::Begin),
             oracle: RefCell::new(Oracle::new(trace.clone())),
             seed,
+            brokers: shape.brokers(),
+            bootstrap: shape.bootstrap(),
             cuts: Arc::clone(cuts),
             trace: trace.clone(),
         })
@@ -75,10 +93,21 @@ impl Workload {
     }
 
     /// A client whose producers work in transactions.
-    pub(crate) fn transactional_client(&self, number: u64) -> Client {
-        let id = format!("mover-{number}");
-        let builder = self.builder(&id, 30 + number).set("transactional.id", &id);
+    pub(crate) fn transactional_client(&self, whose: &str, number: u64) -> Client {
+        let id = format!("{whose}-{number}");
+        let base = if whose == MOVERS { 30 } else { 40 };
+        let builder = self.builder(&id, base + number).set("transactional.id", &id);
         builder.set("transaction.timeout.ms", "8000").build().expect("the settings hold")
+    }
+
+    /// A client whose consumers are members of a group, and commit when they are told to.
+    pub(crate) fn member_client(&self, group: &str, name: &str, number: u64) -> Client {
+        let builder = self.builder(name, number).set("group.id", group);
+        let builder = builder.set("enable.auto.commit", "false");
+        let builder = builder.set("auto.offset.reset", "earliest");
+        let builder = builder.set("session.timeout.ms", "6000");
+        let builder = builder.set("max.poll.interval.ms", "8000");
+        builder.set("heartbeat.interval.ms", "1000").build().expect("the settings hold")
     }
 
     pub(crate) fn builder(&self, name: &str, number: u64) -> ClientBuilder {
@@ -87,7 +116,7 @@ impl Workload {
             rng: Chance::of(self.seed, 1_000_000 + number),
             net: Arc::new(SimNet { here: HOST.to_owned(), cuts: Arc::clone(&self.cuts) }),
         };
-        Client::builder("n1:9092,n2:9092,n3:9092")
+        Client::builder(&self.bootstrap)
             .client_id(name)
             .set("request.timeout.ms", "3000")
             .set("socket.connection.setup.timeout.ms", "2000")
@@ -96,7 +125,8 @@ impl Workload {
             .set("max.block.ms", "9000")
             .set("linger.ms", "0")
             .set("isolation.level", "read_committed")
-            .set("fetch.max.wait.ms", "300")
+            .set("fetch.max.wait.ms", "400")
+            .set("fetch.min.bytes", "4000")
             .set("reconnect.backoff.max.ms", "500")
             .set("retry.backoff.max.ms", "500")
             .world(world)
@@ -113,6 +143,12 @@ impl Workload {
             tokio::task::spawn_local(Rc::clone(&self).write(1)),
             tokio::task::spawn_local(Rc::clone(&self).move_values(0)),
         ];
+        for member in 0..MEMBERS {
+            tokio::task::spawn_local(Rc::clone(&self).read_as_member(member));
+        }
+        for copier in 0..COPIER_COUNT {
+            tokio::task::spawn_local(Rc::clone(&self).copy(copier));
+        }
         let operator = tokio::task::spawn_local(Rc::clone(&self).operate());
         for (reader, topic) in (0..).zip(TOPICS) {
             tasks.push(tokio::task::spawn_local(Rc::clone(&self).read(reader, topic)));
@@ -173,10 +209,53 @@ impl Workload {
     /// All that must be there is.
     async fn judge(&self, client: &Client) {
         self.write_afresh(client).await;
-        for topic in TOPICS {
-            self.read_all(client, topic).await;
-        }
+        let lines = self.read_all(client, LINES).await;
+        self.read_all(client, MOVES).await;
         self.oracle.borrow().check_transactions();
+        for group in [READERS, COPIERS] {
+            self.drain(client, group, &lines).await;
+        }
+        self.read_copies(client, &lines).await;
+    }
+
+    /// The group reads and commits all of the lines; it has read every one of them.
+    async fn drain(&self, client: &Client, group: &str, ends: &[i64]) {
+        let begun = Instant::now();
+        loop {
+            let listed = client.admin().list_group_offsets(group).await;
+            let committed = |at| {
+                let listed = listed.as_ref().ok().and_then(|listed| listed.get(&at));
+                listed.map_or(0, |committed| committed.offset)
+            };
+            let committed: Vec<i64> = LINES.all().map(committed).collect();
+            if committed == ends {
+                break;
+            }
+            let is_possible = committed.iter().zip(ends).all(|(committed, end)| committed <= end);
+            assert!(is_possible, "{group} has committed {committed:?}, and the ends are {ends:?}");
+            let elapsed = begun.elapsed();
+            assert!(elapsed < SETTLE_MAX, "{group} has committed {committed:?} of {ends:?}");
+            sleep(Duration::from_millis(250)).await;
+        }
+        for (partition, end) in (0..).zip(ends) {
+            let read = self.oracle.borrow().groups.read(group, partition);
+            assert_eq!(read, *end, "{group} has not read all of partition {partition}");
+        }
+    }
+
+    /// There is one copy of each line, in their order, and nothing else.
+    async fn read_copies(&self, client: &Client, ends: &[i64]) {
+        let begun = Instant::now();
+        let mut consumer = client.consumer().expect("the settings hold");
+        let mut cursors = COPIES.assign_all(&mut consumer);
+        loop {
+            self.poll(COPIES, &mut consumer, &mut cursors).await;
+            let seen: Vec<i64> = cursors.iter().map(|cursor| cursor.seen).collect();
+            if seen == ends {
+                return;
+            }
+            assert!(begun.elapsed() < SETTLE_MAX, "{seen:?} copies of {ends:?} lines");
+        }
     }
 
     async fn describe(&self, client: &Client, topic: Topic) -> Result<(), String> {
@@ -203,7 +282,7 @@ impl Workload {
             self.oracle.borrow_mut().on_acknowledged(value, sent.offset);
         }
         producer.close().await;
-        let producer = producer_of(&self.transactional_client(0));
+        let producer = producer_of(&self.transactional_client(MOVERS, 0));
         producer.init_transactions().await.expect("the id is to be had");
         producer.begin_transaction().expect("none is open");
         let mut values = Vec::new();
@@ -219,8 +298,8 @@ impl Workload {
         producer.close().await;
     }
 
-    /// Reads all that is committed; no transaction may be in the way.
-    async fn read_all(&self, client: &Client, topic: Topic) {
+    /// Reads all that is committed; no transaction may be in the way. Answers where each partition ends.
+    async fn read_all(&self, client: &Client, topic: Topic) -> Vec<i64> {
         let begun = Instant::now();
         let mut consumer = client.consumer().expect("the settings hold");
         let mut next = topic.assign_all(&mut consumer);
@@ -241,8 +320,9 @@ impl Workload {
             assert!(begun.elapsed() < SETTLE_MAX, "{}: {next:?} of {ends:?}", topic.name);
             self.poll(topic, &mut consumer, &mut next).await;
         }
-        for (partition, end) in (0..).zip(ends) {
-            self.oracle.borrow().on_whole_read(topic.name, partition, end);
+        for (partition, end) in (0..).zip(&ends) {
+            self.oracle.borrow().on_whole_read(topic.name, partition, *end);
         }
+        ends
     }
 }

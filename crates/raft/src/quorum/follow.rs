@@ -80,7 +80,7 @@ impl Quorum {
     /// Asks anyone, at a measured pace.
     fn discover(&mut self, at: Moment<'_>) -> i64 {
         if self.peers.has_any_in_flight(at.now) {
-            return self.peers.next_deadline();
+            return self.peers.next_deadline(at.now);
         }
         if at.now < self.discover_at {
             return self.discover_at;

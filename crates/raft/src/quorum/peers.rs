@@ -34,11 +34,11 @@ impl Peers {
         self.peers.values().any(waits)
     }
 
-    /// The earliest time at which a request that is out is given up.
-    pub(super) fn next_deadline(&self) -> i64 {
+    /// The earliest time at which a request that is out and in time is given up.
+    pub(super) fn next_deadline(&self, now: i64) -> i64 {
         let of = |peer: &Peer| match peer {
-            Peer::Waiting { deadline, .. } => *deadline,
-            Peer::Ready { .. } => i64::MAX,
+            Peer::Waiting { deadline, .. } if *deadline > now => *deadline,
+            Peer::Waiting { .. } | Peer::Ready { .. } => i64::MAX,
         };
         self.peers.values().map(of).min().unwrap_or(i64::MAX)
     }

@@ -39,6 +39,7 @@ pub(crate) use watch::{FetchSignals, Watch};
 
 use crate::config::topic_settings::TopicSettings;
 use crate::directory::DataDirectory;
+use crate::start::ObservedPartition;
 use crate::tasks::alter_partition::IsrChanges;
 use crate::tasks::replica_fetcher::Inbox;
 use transactions::Verifications;
@@ -266,6 +267,21 @@ impl HostedPartition {
         let mut state = self.serving()?;
         state.partition.check_leader(known).map_err(refused)?;
         Ok(state.with_log(work))
+    }
+
+    /// What an onlooker sees of it, as long as it is served.
+    pub(crate) fn observe(&self) -> Option<ObservedPartition> {
+        let state = self.serving().ok()?;
+        let high_watermark = state.partition.high_watermark();
+        Some(ObservedPartition {
+            topic: Arc::clone(&self.topic),
+            index: self.index,
+            is_leader: state.partition.is_leader(),
+            leader_epoch: state.partition.leader_epoch(),
+            high_watermark,
+            last_stable_offset: state.log.last_stable_offset(high_watermark),
+            log_end_offset: state.log.log_end_offset(),
+        })
     }
 
     /// A disk error of this partition's log: the whole directory goes offline.

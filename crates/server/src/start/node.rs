@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::{Prepared, StartError, run_first, stop};
+use super::{Observer, Prepared, StartError, run_first, stop};
 use crate::broker::{Broker, World};
 use crate::config::BrokerConfig;
 use crate::quorum::SharedMetadataLog;
@@ -20,12 +20,18 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node, and returns once it serves.
+    /// Starts a node, and returns once it serves. `on_begin` gets somebody who can look at it from
+    /// its first moment on.
     ///
     /// # Errors
     /// As for [`super::Server::start`].
-    pub async fn start(config: BrokerConfig, world: World) -> Result<Self, StartError> {
+    pub async fn start(
+        config: BrokerConfig,
+        world: World,
+        on_begin: impl FnOnce(Observer),
+    ) -> Result<Self, StartError> {
         let Prepared { broker, metadata_log, first } = super::prepare(config, world)?;
+        on_begin(Observer::of(&broker));
         let (handle, shard) = Shard::new();
         let (tell, told) = oneshot::channel();
         let ready = Box::new(move |begun| drop(tell.send(begun)));
