@@ -112,13 +112,12 @@ impl HostedPartition {
     ) -> NextOfDamage {
         let Ok(mut state) = self.serving() else { return NextOfDamage::Nothing };
         let Some(at) = state.damage.found else { return NextOfDamage::Nothing };
-        let is_given_up = registration.directory_of(node) == DirectoryId::LOST_DIRECTORY;
-        if !is_given_up {
-            if at < state.log.log_start_offset() || at >= state.log.log_end_offset() {
-                // Deleted, or cut by its leader.
-                state.damage = Damage::default();
-                return NextOfDamage::Nothing;
-            }
+        if at < state.log.log_start_offset() || at >= state.log.log_end_offset() {
+            // Deleted, or cut as its leader has it.
+            state.damage = Damage::default();
+            return NextOfDamage::Nothing;
+        }
+        if registration.directory_of(node) != DirectoryId::LOST_DIRECTORY {
             return match registration.isr.iter().any(|id| *id != node) {
                 true => NextOfDamage::GiveUp,
                 false => NextOfDamage::Wait,

@@ -66,7 +66,11 @@ fn see_to(broker: &Arc<Broker>, partition: &Arc<HostedPartition>) -> bool {
     };
     match partition.next_of_damage(registration, broker.node, broker.clock.wall_ms()) {
         NextOfDamage::Wait => true,
-        NextOfDamage::Nothing => false,
+        NextOfDamage::Nothing => {
+            // It may have been reported as lost already.
+            assign(partition.directory().id);
+            false
+        }
         NextOfDamage::GiveUp => {
             assign(DirectoryId::LOST_DIRECTORY);
             true
