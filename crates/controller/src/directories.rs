@@ -1,8 +1,9 @@
-//! AssignReplicasToDirs (key 73): a broker reports in which log directory each replica lies (KIP-858).
+//! AssignReplicasToDirs (key 73): a broker reports in which log directory each replica lies (KIP-858), or that
+//! one is lost.
 
 use std::collections::BTreeSet;
 
-use kalda_metadata::{BrokerRegistration, TopicImage};
+use kalda_metadata::{BrokerRegistration, PartitionRegistration, TopicImage};
 use kalda_model::{BrokerId, DirectoryId};
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::assign_replicas_to_dirs::{
@@ -15,7 +16,8 @@ use crate::partition_updates::{OneTopicRules, TopicRules};
 use crate::{Controller, Decision};
 
 impl Controller<'_> {
-    /// Notes the assignments; a replica in a directory that is offline leaves the ISR.
+    /// Notes the assignments; a replica in a directory that is offline leaves the ISR. One that is lost is not
+    /// eligible either, and only taken for lost while another one can lead.
     #[must_use]
     pub fn assign_replicas_to_dirs(
         &self,
@@ -72,6 +74,10 @@ impl Controller<'_> {
         if !partition.replicas.contains(&broker.id) {
             return Err(ErrorCode::NotLeaderOrFollower);
         }
+        let is_lost = directory == DirectoryId::LOST_DIRECTORY;
+        if is_lost && !self.is_dispensable(partition, broker.id) {
+            return Err(ErrorCode::IneligibleReplica);
+        }
         let may_lead = |id| {
             let directory_online = if id == broker.id {
                 broker.has_online(directory)
@@ -86,6 +92,18 @@ impl Controller<'_> {
             if !broker.has_online(directory) {
                 change.isr.retain(|id| *id != broker.id);
             }
+            if is_lost {
+                change.lossy = Some(broker.id);
+            }
         }))
+    }
+
+    /// Whether somebody else is in sync and can lead. A replica that reports itself as lost is damaged, and
+    /// will be cut: what only it has would be gone.
+    fn is_dispensable(&self, partition: &PartitionRegistration, id: BrokerId) -> bool {
+        let can_lead = |other: &BrokerId| {
+            *other != id && self.is_active(*other) && self.has_online_replica(partition, *other)
+        };
+        partition.isr.iter().any(can_lead)
     }
 }

@@ -30,6 +30,7 @@ use crate::tasks::alter_partition::IsrChanges;
 use crate::tasks::assign_directories::DirectoryAssignments;
 use crate::tasks::broker_lifecycle::Lifecycle;
 use crate::tasks::cleaner::Cleaner;
+use crate::tasks::damage::Damages;
 use crate::tasks::directory_move::Moves;
 use crate::tasks::replica_fetcher::Fetchers;
 use crate::transactions::TransactionCoordinator;
@@ -114,6 +115,7 @@ pub(crate) struct Broker {
     pub(crate) fetchers: Fetchers,
     pub(crate) replication_quotas: ReplicationQuotas,
     pub(crate) isr_changes: Arc<IsrChanges>,
+    pub(crate) damages: Arc<Damages>,
     /// Whether consumers are sent to replicas in their own rack (`replica.selector.class`).
     pub(crate) is_rack_aware: bool,
     pub(crate) producer_ids: ProducerIds,
@@ -173,6 +175,7 @@ impl Broker {
             fetchers: Fetchers::default(),
             replication_quotas: ReplicationQuotas::new(&config),
             isr_changes: Arc::default(),
+            damages: Arc::default(),
             is_rack_aware: config.text("replica.selector.class") == Some(RACK_AWARE_SELECTOR),
             producer_ids: ProducerIds::default(),
             groups: GroupCoordinator::default(),

@@ -31,8 +31,8 @@ use crate::tasks::broker_lifecycle::Lifecycle;
 use crate::tasks::cleaner::Cleaner;
 use crate::tasks::metadata_publisher::Publication;
 use crate::tasks::{
-    alter_partition, assign_directories, broker_lifecycle, controller_registration, housekeeping,
-    metadata_publisher, replica_fetcher,
+    alter_partition, assign_directories, broker_lifecycle, controller_registration, damage,
+    housekeeping, metadata_publisher, replica_fetcher,
 };
 use crate::transactions;
 
@@ -296,6 +296,8 @@ async fn run_first(broker: Arc<Broker>, first: First, shards: Vec<ShardHandle>, 
         spawn_essential(&broker, "the directory assignments", assign);
         let propose = alter_partition::run(Arc::clone(&broker));
         spawn_essential(&broker, "the ISR changes", propose);
+        let heal = damage::run(Arc::clone(&broker));
+        spawn_essential(&broker, "the damaged replicas", heal);
     }
     let begun = match broker.config.roles.broker {
         true => broker_lifecycle::begin(&broker, opened, &publications).await,

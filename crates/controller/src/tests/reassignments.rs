@@ -277,3 +277,30 @@ fn directories_are_noted_and_an_offline_one_ends_the_leadership() {
     assign(&mut cluster, 4, "alone", &[(0, directory(4, 0))]);
     assert_eq!(cluster.state("alone", 0), "[4] [] 4");
 }
+
+#[test]
+fn who_reports_itself_lost_is_neither_in_sync_nor_eligible_while_another_can_lead() {
+    let mut cluster = Cluster::with_brokers(3);
+    cluster.create_at("t", &[&[1, 2, 3]]);
+    let lost = DirectoryId::LOST_DIRECTORY;
+    assert_eq!(assign(&mut cluster, 1, "t", &[(0, lost)]), [0]);
+    assert_eq!(cluster.state("t", 0), "[2,3] [] 2");
+    // Below the minimum whoever leaves stays eligible, but not who has lost what it had.
+    assert_eq!(assign(&mut cluster, 2, "t", &[(0, lost)]), [0]);
+    assert_eq!(cluster.state("t", 0), "[3] [] 3");
+    // The last one has all there is.
+    let refused = ErrorCode::IneligibleReplica.code();
+    assert_eq!(assign(&mut cluster, 3, "t", &[(0, lost)]), [refused]);
+    assert_eq!(cluster.state("t", 0), "[3] [] 3");
+    cluster.fence(3);
+    assert_eq!(cluster.state("t", 0), "[] [3] -1");
+    assert_eq!(assign(&mut cluster, 1, "t", &[(0, directory(1, 0))]), [0]);
+    assert_eq!(cluster.state("t", 0), "[] [3] -1", "it may lack records");
+    cluster.start(3, super::world::Life::Clean);
+    assert_eq!(cluster.state("t", 0), "[3] [] 3");
+    // Nobody is let in before it has a place.
+    let request = cluster.isr_request("t", 0, &[3, 2]);
+    assert_eq!(cluster.alter(&request).error_code, refused);
+    cluster.set_isr("t", 0, &[3, 1]);
+    assert_eq!(cluster.state("t", 0), "[3,1] [] 3");
+}

@@ -91,6 +91,7 @@ impl HostedPartition {
         let is_settled =
             state.partition.durability() == Durability::PageCache || state.log.is_flushed();
         match state.partition.fetch_position(state.log.latest_epoch()) {
+            _ if state.damage.is_cut() => NextFetch::Nothing,
             Some(position) if is_settled => {
                 NextFetch::Ask(ToFetch { position, log_start: state.log.log_start_offset() })
             }

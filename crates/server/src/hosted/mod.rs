@@ -6,6 +6,7 @@
 
 mod append;
 mod condition;
+mod damage;
 mod fetched;
 mod flush;
 mod follow;
@@ -29,6 +30,7 @@ use parking_lot::{Condvar, Mutex, MutexGuard, RwLock};
 
 pub(crate) use append::{AppendRefused, Appending};
 pub(crate) use condition::AppendCondition;
+pub(crate) use damage::NextOfDamage;
 pub(crate) use fetched::FetchedRecords;
 pub(crate) use follow::{Copied, FollowError, Followed, NextFetch, ToFetch};
 pub(crate) use lead::Registered;
@@ -41,7 +43,9 @@ use crate::config::topic_settings::TopicSettings;
 use crate::directory::DataDirectory;
 use crate::start::ObservedPartition;
 use crate::tasks::alter_partition::IsrChanges;
+use crate::tasks::damage::Damages;
 use crate::tasks::replica_fetcher::Inbox;
+use damage::Damage;
 use transactions::Verifications;
 use waits::ProduceWait;
 use watch::{Committed, Progress};
@@ -62,6 +66,7 @@ pub(crate) struct HostedPartition {
     /// Held by who replaces segments of the log, or relies on nobody doing so.
     rewriting: Mutex<()>,
     isr_changes: Arc<IsrChanges>,
+    damages: Arc<Damages>,
     me: Weak<Self>,
     state: Mutex<State>,
 }
@@ -80,6 +85,8 @@ pub(crate) struct Hosting {
     pub(crate) settings: Arc<TopicSettings>,
     /// Who is told that an ISR is to change.
     pub(crate) isr_changes: Arc<IsrChanges>,
+    /// Who is told that the log is damaged.
+    pub(crate) damages: Arc<Damages>,
     /// The monotonic clock.
     pub(crate) now_ms: i64,
 }
@@ -106,6 +113,7 @@ struct State {
     stable_seen: Offset,
     is_settled: bool,
     verifications: Verifications,
+    damage: Damage,
     /// Appends that consumers do not see yet: end offset and bytes.
     unseen: VecDeque<(Offset, usize)>,
     /// When the first record was appended that is not flushed, in page-cache mode.
@@ -139,6 +147,7 @@ impl HostedPartition {
             stable_seen: Offset::ZERO,
             is_settled: true,
             verifications: Verifications::default(),
+            damage: Damage::default(),
             unseen: VecDeque::new(),
             unflushed_since_ms: None,
             is_flushing: false,
@@ -155,6 +164,7 @@ impl HostedPartition {
             flush_ended: Condvar::new(),
             rewriting: Mutex::default(),
             isr_changes: hosting.isr_changes,
+            damages: hosting.damages,
             me: Weak::clone(me),
             state: Mutex::new(state),
         });

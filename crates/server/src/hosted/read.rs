@@ -103,15 +103,19 @@ impl HostedPartition {
             }
             limits.max_bytes = limits.max_bytes.min(left);
         }
+        let damaged = state.damage.found().unwrap_or(Offset(i64::MAX));
         let options = ReadOptions {
             max_bytes: limits.max_bytes,
-            upper: found.readable_end,
+            upper: found.readable_end.min(damaged),
             min_one_batch: limits.at_least_one_batch,
         };
         if limits.max_bytes == 0 && !limits.at_least_one_batch {
             return Ok(found);
         }
         let from = Offset(want.fetch_offset);
+        if from >= damaged && from < found.readable_end {
+            return Err(state.damaged());
+        }
         let slice = match state.log.read(from, options) {
             Ok(Some(slice)) => slice,
             Ok(None) => return Ok(found),
@@ -125,7 +129,11 @@ impl HostedPartition {
             found.aborted_transactions =
                 Some(aborted.iter().map(|txn| (txn.producer_id, txn.first_offset)).collect());
         }
+        let is_suspect = state.damage.is_suspect(from);
         drop(state);
+        if is_suspect {
+            self.check_suspect(&slice)?;
+        }
         if slice.len <= COPIED_LEN_MAX {
             let bytes = slice.read_bytes().map_err(|source| {
                 self.read_failed(&StorageError::Disk {

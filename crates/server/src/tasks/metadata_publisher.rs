@@ -295,6 +295,7 @@ pub(crate) fn host(
         high_watermark: opened.high_watermark,
         settings,
         isr_changes: Arc::clone(&broker.isr_changes),
+        damages: Arc::clone(&broker.damages),
         now_ms: broker.clock.monotonic_ms(),
     };
     let hosted = HostedPartition::new(hosting, &topic.partitions[&index]);

@@ -5,6 +5,7 @@
 
 #[path = "../broker/client.rs"]
 mod client;
+mod damage;
 mod lost_answers;
 mod replicas;
 mod rig;

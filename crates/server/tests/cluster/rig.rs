@@ -1,6 +1,7 @@
 //! Nodes under test in one process: the first is controller and broker, the others are brokers.
 
 use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use kalda_server::{BrokerConfig, Server};
@@ -124,6 +125,12 @@ impl Cluster {
     /// Whether a node has the directory of a partition.
     pub(crate) fn has_log(&self, index: usize, partition: &str) -> bool {
         self.nodes[index].home.path().join("a").join(partition).exists()
+    }
+
+    /// The first log file of a partition.
+    pub(crate) fn log_file(&self, index: usize, partition: &str) -> PathBuf {
+        let directory = self.nodes[index].home.path().join("a").join(partition);
+        directory.join("00000000000000000000.log")
     }
 
     /// `None` if the node is not there.

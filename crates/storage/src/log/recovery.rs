@@ -5,6 +5,7 @@
 //! files and reported, never dropped. Which of them it is: `torn`. Indexes and producers are rebuilt
 //! on the way.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -149,11 +150,12 @@ impl Log {
         let bytes = self.segments[index].size - position;
         let later = self.segments.split_off(index + 1);
         let good_at = self.batch_after(index, position, from_offset.0)?;
+        let rest = position..self.segments[index].size;
         let place = Place { index, position, damage, good_at };
         if from_offset.0 >= recovery_point && self.is_torn(place)? {
             let has_good_behind = later.iter().any(|segment| segment.size > 0) || good_at.is_some();
             let kept = match has_good_behind {
-                true => Some(self.copy_aside(index, position, CUT_SUFFIX)?),
+                true => Some(self.copy_aside(index, rest, self.log_end, CUT_SUFFIX)?),
                 false => None,
             };
             for segment in &later {
@@ -161,7 +163,7 @@ impl Log {
             }
             report.torn = Some(TornTail { path, position, bytes, offset: from_offset, kept });
         } else {
-            let moved_to = self.copy_aside(index, position, QUARANTINE_SUFFIX)?;
+            let moved_to = self.copy_aside(index, rest, self.log_end, QUARANTINE_SUFFIX)?;
             let reason = damage.to_string();
             let quarantined = Quarantined { path, moved_to, position, bytes, from_offset, reason };
             report.quarantined.push(quarantined);
@@ -229,26 +231,27 @@ impl Log {
         Ok(None)
     }
 
-    /// Copies what lies from the position on, which is the log's end now, to a file of its own.
-    fn copy_aside(
+    /// Copies a range of a segment, which should hold `offset`, to a file of its own.
+    pub(super) fn copy_aside(
         &self,
         index: usize,
-        position: u64,
+        range: Range<u64>,
+        offset: i64,
         suffix: &str,
     ) -> Result<PathBuf, StorageError> {
         let segment = &self.segments[index];
         let from = segment.file(&self.home)?;
         let name = self.home.path(segment.base, LOG);
-        let path = with_suffix(&name, &format!(".{}{suffix}", self.log_end));
+        let path = with_suffix(&name, &format!(".{offset}{suffix}"));
         let disk = &self.home.disk;
         let to = disk.open(&path, OpenMode::Create).map_err(StorageError::disk(&path))?;
         to.set_len(0).map_err(StorageError::disk(&path))?;
         let mut piece = vec![0; 1 << 20];
-        let mut at = position;
-        while at < segment.size {
-            let len = piece.len().min((segment.size - at) as usize);
+        let mut at = range.start;
+        while at < range.end {
+            let len = piece.len().min((range.end - at) as usize);
             from.read_exact_at(&mut piece[..len], at).map_err(StorageError::disk(&name))?;
-            to.write_all_at(&piece[..len], at - position).map_err(StorageError::disk(&path))?;
+            to.write_all_at(&piece[..len], at - range.start).map_err(StorageError::disk(&path))?;
             at += len as u64;
         }
         to.sync_data().map_err(StorageError::disk(&path))?;

@@ -1,12 +1,13 @@
 //! Cutting the log: a follower that diverged, a replica that starts over, DeleteRecords.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 
 use kalda_model::{Offset, ProducerId};
 use kalda_records::NO_SEQUENCE;
 
 use crate::error::StorageError;
-use crate::names::{SNAPSHOT, parse};
+use crate::names::{QUARANTINE_SUFFIX, SNAPSHOT, parse};
 use crate::producers::{BATCHES_MAX, Producers, RememberedBatch, snapshot};
 use crate::segment::Segment;
 
@@ -63,6 +64,32 @@ impl Log {
         self.unsynced.on_truncated(log_end);
         self.drop_snapshots_after(log_end)?;
         self.rebuild_producers(log_end)
+    }
+
+    /// Cuts the log where the batch of `offset` begins, which is damaged, and keeps that batch in a file of its own.
+    /// Answers which; `None` if there is no such batch.
+    ///
+    /// # Errors
+    /// The disk failed; the log refuses everything from then on.
+    pub fn set_aside_from(
+        &mut self,
+        offset: Offset,
+        now_ms: i64,
+    ) -> Result<Option<PathBuf>, StorageError> {
+        if self.is_poisoned {
+            return Err(self.poisoned());
+        }
+        let index = self.segment_index(offset.0);
+        let placed = self.segments[index].find(&self.home, offset.0)?;
+        let kept = match placed {
+            Some(placed) => {
+                let end = placed.position + placed.header.size as u64;
+                Some(self.copy_aside(index, placed.position..end, offset.0, QUARANTINE_SUFFIX)?)
+            }
+            None => None,
+        };
+        self.truncate_to(offset, now_ms)?;
+        Ok(kept)
     }
 
     /// Removes everything; the next record gets the offset `start`.

@@ -163,6 +163,21 @@ fn damage_with_good_batches_behind_it_is_quarantined_whole() {
 }
 
 #[test]
+fn a_damaged_batch_is_kept_when_a_replica_is_cut_to_be_copied_again() {
+    let (mut rig, size) = ten();
+    rig.disk.damage(&rig.path(0, "log"), 4 * size + 70, |byte| byte ^ 1);
+    let kept = rig.log.set_aside_from(Offset(4), 0).unwrap().unwrap();
+    assert!(kept.to_string_lossy().ends_with(".log.4.quarantine"), "{}", kept.display());
+    assert_eq!(rig.disk.read(&kept).unwrap().len(), size);
+    assert_eq!(rig.log.log_end_offset(), Offset(4));
+    rig.append(&batch(1, 50, 4));
+    rig.log.flush().unwrap();
+    let report = rig.reopen(Cut::Forget, after_crash(4));
+    assert_eq!((report.quarantined, report.torn, report.missing), (vec![], None, None));
+    assert_eq!(BatchIter::new(&read_all(&rig.log, 0)).count(), 5);
+}
+
+#[test]
 fn a_broken_length_does_not_hide_the_good_batches_behind_it() {
     let (mut rig, size) = ten();
     let path = rig.path(0, "log");
