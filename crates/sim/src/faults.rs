@@ -52,8 +52,8 @@ const FAULTS: [(Fault, usize); 11] = [
 /// How much more often what a seed favours comes.
 const FAVOUR: usize = 8;
 
-/// What a seed makes happen, by lot: three seeds of four favour two kinds, so that what is rare comes
-/// often somewhere, and on top of each other.
+/// What a seed makes happen, by lot. All but every twelfth seed favour a kind, one after the other, and
+/// often another one: what is rare comes often somewhere, and on top of something else.
 #[derive(Debug)]
 struct Lots(Vec<Fault>);
 
@@ -64,12 +64,12 @@ impl Lots {
         for (fault, weight) in FAULTS {
             lots.extend(std::iter::repeat_n(fault, weight));
         }
-        if chance.percent(75) {
-            for _ in 0..2 {
-                let (favoured, weight) = FAULTS[chance.index(FAULTS.len())];
-                // What comes often anyway is to leave room for the other.
-                lots.extend(std::iter::repeat_n(favoured, FAVOUR / weight + weight));
-            }
+        let turn = (seed % (FAULTS.len() as u64 + 1)) as usize;
+        let other = chance.percent(60).then(|| chance.index(FAULTS.len()));
+        for index in [Some(turn), other].into_iter().flatten() {
+            let Some((favoured, weight)) = FAULTS.get(index) else { continue };
+            // What comes often anyway is to leave room for the rest.
+            lots.extend(std::iter::repeat_n(*favoured, FAVOUR / weight + weight));
         }
         Self(lots)
     }

@@ -69,3 +69,44 @@ impl Groups {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read_to_three() -> Groups {
+        let mut groups = Groups::default();
+        groups.on_assigned("g", 1, 0, "a");
+        groups.on_begin("g", 0, 0, 0);
+        (0..3).for_each(|offset| groups.on_read("g", 0, offset));
+        groups.on_committed("g", &[(0, 2)].into());
+        groups
+    }
+
+    #[test]
+    fn the_next_begins_between_what_is_committed_and_what_is_read() {
+        let mut groups = read_to_three();
+        groups.on_assigned("g", 2, 0, "b");
+        let committed = groups.committed("g")[&0];
+        (2..=3).for_each(|offset| groups.on_begin("g", 0, offset, committed));
+        assert_eq!(groups.read("g", 0), 3);
+    }
+
+    #[test]
+    #[should_panic(expected = "two have 0 in generation 1")]
+    fn two_owners_are_noticed() {
+        read_to_three().on_assigned("g", 1, 0, "b");
+    }
+
+    #[test]
+    #[should_panic(expected = "and 2 is committed")]
+    fn a_commit_that_is_forgotten_is_noticed() {
+        read_to_three().on_begin("g", 0, 1, 2);
+    }
+
+    #[test]
+    #[should_panic(expected = "it is read up to 3 only")]
+    fn a_record_that_is_left_out_is_noticed() {
+        read_to_three().on_begin("g", 0, 4, 2);
+    }
+}

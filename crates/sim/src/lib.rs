@@ -42,7 +42,7 @@ use workload::{Phase, Workload};
 pub use oracle::Counts;
 
 /// What happens to a node within a tick happens at one moment to the others.
-const TICK: Duration = Duration::from_millis(1);
+const TICK: Duration = Duration::from_millis(2);
 /// A new cluster has its first topic after this time.
 const BEGIN_MAX_MS: u64 = 40_000;
 /// What comes after the trouble is over by then.

@@ -49,6 +49,9 @@ pub(crate) enum Content {
 /// All of them.
 pub(crate) const TOPICS: [Topic; 3] = [LINES, MOVES, COPIES];
 
+/// What groups and transactions are kept in.
+const INTERNAL_TOPICS: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
+
 /// What goes on.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) enum Phase {
@@ -190,7 +193,7 @@ impl Workload {
         loop {
             let in_order = timeout(Duration::from_secs(8), async {
                 self.spread(&client.admin()).await?;
-                for topic in TOPICS {
+                for topic in TOPICS.iter().map(|topic| topic.name).chain(INTERNAL_TOPICS) {
                     self.describe(client, topic).await?;
                 }
                 Ok::<_, String>(())
@@ -233,8 +236,10 @@ impl Workload {
             }
             let is_possible = committed.iter().zip(ends).all(|(committed, end)| committed <= end);
             assert!(is_possible, "{group} has committed {committed:?}, and the ends are {ends:?}");
-            let elapsed = begun.elapsed();
-            assert!(elapsed < SETTLE_MAX, "{group} has committed {committed:?} of {ends:?}");
+            if begun.elapsed() > SETTLE_MAX {
+                let now = client.admin().describe_group(group).await;
+                panic!("{group} has committed {committed:?} of {ends:?}: {now:?}");
+            }
             sleep(Duration::from_millis(250)).await;
         }
         for (partition, end) in (0..).zip(ends) {
@@ -258,14 +263,14 @@ impl Workload {
         }
     }
 
-    async fn describe(&self, client: &Client, topic: Topic) -> Result<(), String> {
-        let name = TopicRef::Name(topic.name.to_owned());
+    async fn describe(&self, client: &Client, topic: &str) -> Result<(), String> {
+        let name = TopicRef::Name(topic.to_owned());
         let described = client.admin().describe_topic(&name, 100).await;
         for partition in described.map_err(|error| error.to_string())?.partitions {
             let has_all = partition.isr.len() == REPLICAS as usize
                 && partition.replicas.len() == REPLICAS as usize;
             if partition.leader.is_none() || !has_all {
-                return Err(format!("{}: {partition:?}", topic.name));
+                return Err(format!("{topic}: {partition:?}"));
             }
         }
         Ok(())

@@ -105,3 +105,36 @@ impl Committed {
         self.ends.get(&held.base).copied()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use kalda_model::Offset;
+    use kalda_records::{BatchBuilder, BatchOptions};
+
+    use super::*;
+
+    fn batch(base_offset: i64) -> Vec<u8> {
+        let base_offset = Offset(base_offset);
+        let mut batch = BatchBuilder::new(BatchOptions { base_offset, ..BatchOptions::default() });
+        batch.append(1, None, Some(b"value"), &[]);
+        batch.build().unwrap().to_vec()
+    }
+
+    #[test]
+    fn what_is_committed_is_looked_for_byte_by_byte() {
+        let whole: Vec<u8> = (0..3).flat_map(batch).collect();
+        let (len, held) = (whole.len() / 3, |base, bytes| Held { base, bytes });
+        let mut log = Committed::default();
+        log.grow(2, held(0, &whole)).unwrap();
+        assert_eq!((log.end(), log.position(2)), (2, 2 * len));
+        assert_eq!(log.check(held(0, &whole), 0, 2 * len), Ok(()));
+        assert_eq!(log.check(held(1, &whole[len..]), 0, 2 * len), Ok(()), "the rest is a snapshot");
+        assert!(log.check(held(0, &whole[..2 * len - 1]), 0, 2 * len).is_err(), "cut");
+        assert!(log.check(held(5, &whole), 0, 2 * len).is_err(), "of other offsets");
+        let mut other = whole.clone();
+        other[len + 5] ^= 1;
+        assert!(log.check(held(0, &other), 0, 2 * len).is_err(), "another byte");
+        assert_eq!(log.check(held(0, &other), 0, len), Ok(()), "behind what is looked at");
+        assert!(log.grow(4, held(0, &whole)).is_err(), "more than it has");
+    }
+}

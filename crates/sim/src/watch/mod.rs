@@ -12,7 +12,7 @@ use metadata::MetadataWatch;
 use partitions::PartitionWatch;
 
 /// Time between two looks at the partitions; the metadata is looked at in each tick.
-const LOOK_MS: u64 = 25;
+const LOOK_MS: u64 = 20;
 /// Everything is compared from its begin that often.
 const LOOK_AT_ALL_MS: u64 = 2_000;
 
