@@ -57,7 +57,7 @@ pub trait Coordinator: Debug + Send + Sized + 'static {
     /// The log is replayed, and the coordinator may serve.
     fn on_loaded(&mut self, cx: &Context<'_>) -> Decision<Self::Response>;
 
-    /// When [`Self::on_timer`] is due.
+    /// When [`Self::on_timer`] is due, as [`Context::now_ms`] counts.
     fn next_timer_ms(&self) -> Option<i64>;
 
     /// Does what is due by now.

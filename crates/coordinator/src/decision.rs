@@ -91,8 +91,11 @@ impl<R> Decision<R> {
 
 /// The world as the caller sees it at an event.
 pub struct Context<'a> {
-    /// Wall-clock time: it goes into records.
+    /// Time as timers count it. Of groups it is a clock that nobody sets: who has put the wall clock back
+    /// must not have made members immortal.
     pub now_ms: i64,
+    /// Wall-clock time: it goes into records.
+    pub wall_ms: i64,
     /// The cluster's metadata.
     pub image: &'a Image,
     /// Makes the random part of a member id: a UUID in text.
@@ -117,6 +120,10 @@ impl<'a> Turn<'a> {
 
     pub(crate) fn now_ms(&self) -> i64 {
         self.cx.now_ms
+    }
+
+    pub(crate) fn wall_ms(&self) -> i64 {
+        self.cx.wall_ms
     }
 
     pub(crate) fn answer(&mut self, token: Token, response: GroupResponse) {

@@ -407,7 +407,7 @@ impl GroupShard {
             }
             let rule = ExpiryRule {
                 expiry: group.expiry(),
-                now_ms: cx.now_ms,
+                now_ms: cx.wall_ms,
                 retention_ms: self.settings.offsets_retention_ms,
             };
             let subscribed = |topic: &str| group.is_subscribed_to(topic);
@@ -424,7 +424,7 @@ impl GroupShard {
             }
             let rule = ExpiryRule {
                 expiry: Expiry::SinceCommit,
-                now_ms: cx.now_ms,
+                now_ms: cx.wall_ms,
                 retention_ms: self.settings.offsets_retention_ms,
             };
             let subscribed = |topic: &str| group.state.is_subscribed_to(topic);

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kalda_coordinator::{GroupSettings, GroupShard, MigrationPolicy, TransactionEnding};
+use kalda_env::Clock;
 use kalda_model::LeaderEpoch;
 
 use crate::broker::Broker;
@@ -35,6 +36,10 @@ impl Hosted for GroupShard {
 
     fn shards(broker: &Broker) -> &Shards<Self> {
         &broker.groups
+    }
+
+    fn timer_ms(clock: &dyn Clock) -> i64 {
+        clock.monotonic_ms()
     }
 
     fn commit_wait(config: &BrokerConfig) -> Duration {

@@ -171,9 +171,9 @@ impl ClassicGroup {
         self.generation == 0
     }
 
-    pub(super) fn transition(&mut self, state: GroupState, now_ms: i64) {
+    pub(super) fn transition(&mut self, state: GroupState, wall_ms: i64) {
         self.state = state;
-        self.state_since_ms = Some(now_ms);
+        self.state_since_ms = Some(wall_ms);
     }
 
     pub(super) fn is_leader(&self, member_id: &str) -> bool {

@@ -161,7 +161,7 @@ impl ClassicGroup {
     ) -> CoordinatorRecord {
         self.protocol = self.vote();
         self.subscribed_topics = self.subscriptions();
-        self.transition(GroupState::Stable, turn.now_ms());
+        self.transition(GroupState::Stable, turn.wall_ms());
         let protocol = self.protocol.clone().unwrap_or_default();
         for member in self.members.values_mut() {
             let subscription = member.metadata(&protocol);
@@ -233,7 +233,7 @@ impl ClassicGroup {
     /// The log ends with the group's conversion: the rebalance that was to follow is still due.
     pub(super) fn resume_conversion(&mut self, now_ms: i64) {
         self.leader = self.members.keys().next().cloned();
-        self.transition(GroupState::PreparingRebalance, now_ms);
+        self.state = GroupState::PreparingRebalance;
         let timeout_ms = i64::from(self.rebalance_timeout_ms().max(1));
         self.join_timer = Some(JoinTimer::Rebalance { at_ms: now_ms.saturating_add(timeout_ms) });
     }

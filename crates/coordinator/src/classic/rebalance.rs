@@ -26,7 +26,7 @@ impl ClassicGroup {
         }
         self.sync_deadline_ms = None;
         self.joining_from_empty = self.state == GroupState::Empty;
-        self.transition(GroupState::PreparingRebalance, turn.now_ms());
+        self.transition(GroupState::PreparingRebalance, turn.wall_ms());
         if self.joining_from_empty {
             let delay_ms = turn.settings.initial_rebalance_delay_ms;
             self.new_member_added = false;
@@ -101,13 +101,13 @@ impl ClassicGroup {
             self.protocol = None;
             self.leader = None;
             self.subscribed_topics = self.subscriptions();
-            self.transition(GroupState::Empty, turn.now_ms());
+            self.transition(GroupState::Empty, turn.wall_ms());
             turn.out.records.push(self.record(|member| member.assignment.clone()));
             return;
         }
         self.protocol = self.vote();
         self.subscribed_topics = self.subscriptions();
-        self.transition(GroupState::CompletingRebalance, turn.now_ms());
+        self.transition(GroupState::CompletingRebalance, turn.wall_ms());
         let ids: Vec<String> = self.members.keys().cloned().collect();
         for member_id in ids {
             let answer = self.join_answer(&member_id);

@@ -161,7 +161,7 @@ impl ConsumerGroup {
             && current.epoch == self.state.target_epoch
             && current.epoch == self.state.epoch
             && self.seen_metadata == Some(turn.cx.image.end_offset)
-            && !self.regex_checks.is_stale(turn.now_ms(), interval_ms);
+            && !self.regex_checks.is_stale(turn.wall_ms(), interval_ms);
         (silent && settled).then_some(current.epoch)
     }
 

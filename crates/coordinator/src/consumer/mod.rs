@@ -125,7 +125,7 @@ impl ConsumerGroup {
 
     fn refresh_regexes(&mut self, draft: &mut Draft<'_>, turn: &Turn<'_>) -> bool {
         let interval_ms = turn.settings.consumer_regex_refresh_interval_ms;
-        self.regex_checks.refresh(draft, turn.cx.image, turn.now_ms(), interval_ms)
+        self.regex_checks.refresh(draft, turn.cx, interval_ms)
     }
 
     /// Whether offsets may be committed, or looked at, in this name.

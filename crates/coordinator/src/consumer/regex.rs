@@ -13,6 +13,7 @@ use regex::bytes::{Regex, RegexBuilder};
 
 use super::draft::Draft;
 use super::state::{ConsumerState, ResolvedRegex};
+use crate::decision::Context;
 
 /// The shortest time between two looks of one group; a constant in Kafka.
 const REFRESH_PAUSE_MS: i64 = 10_000;
@@ -82,9 +83,9 @@ impl RegexChecks {
     }
 
     /// Whether the longest time that an answer may stand is over.
-    pub(super) fn is_stale(&self, now_ms: i64, refresh_interval_ms: i32) -> bool {
+    pub(super) fn is_stale(&self, wall_ms: i64, refresh_interval_ms: i32) -> bool {
         let interval_ms = i64::from(refresh_interval_ms);
-        self.last.is_some_and(|(_, at_ms)| now_ms > at_ms.saturating_add(interval_ms))
+        self.last.is_some_and(|(_, at_ms)| wall_ms > at_ms.saturating_add(interval_ms))
     }
 
     /// The next look need not wait: what the last one found was lost.
@@ -97,10 +98,10 @@ impl RegexChecks {
     pub(super) fn refresh(
         &mut self,
         draft: &mut Draft<'_>,
-        image: &Image,
-        now_ms: i64,
+        cx: &Context<'_>,
         refresh_interval_ms: i32,
     ) -> bool {
+        let Context { image, wall_ms, .. } = *cx;
         self.due_ms = None;
         let used = draft.state.subscribed_regexes();
         if used.is_empty() {
@@ -108,20 +109,20 @@ impl RegexChecks {
         }
         // The first expression of a group need not wait for others.
         let last = last_of(&draft.state).map(|logged| self.last.unwrap_or(logged));
-        let stale = self.is_stale(now_ms, refresh_interval_ms);
+        let stale = self.is_stale(wall_ms, refresh_interval_ms);
         let unresolved = used.iter().any(|regex| !draft.state.regexes.contains_key(*regex));
         if !stale && !unresolved && last.is_some_and(|(seen, _)| seen == image.end_offset) {
             return false;
         }
-        let free_ms = last.map_or(now_ms, |(_, at_ms)| at_ms.saturating_add(REFRESH_PAUSE_MS));
+        let free_ms = last.map_or(wall_ms, |(_, at_ms)| at_ms.saturating_add(REFRESH_PAUSE_MS));
         // A clock that was set back must not put the look off for longer than the pause.
-        let free_ms = free_ms.min(now_ms.saturating_add(REFRESH_PAUSE_MS));
-        if free_ms > now_ms {
-            self.due_ms = Some(free_ms);
+        let free_ms = free_ms.min(wall_ms.saturating_add(REFRESH_PAUSE_MS));
+        if free_ms > wall_ms {
+            self.due_ms = Some(cx.now_ms.saturating_add(free_ms - wall_ms));
             return false;
         }
-        self.last = Some((image.end_offset, now_ms));
-        resolve(draft, image, now_ms)
+        self.last = Some((image.end_offset, wall_ms));
+        resolve(draft, image, wall_ms)
     }
 }
 
@@ -131,7 +132,7 @@ fn last_of(state: &ConsumerState) -> Option<(Offset, i64)> {
     Some((Offset(newest.version), newest.timestamp_ms))
 }
 
-fn resolve(draft: &mut Draft<'_>, image: &Image, now_ms: i64) -> bool {
+fn resolve(draft: &mut Draft<'_>, image: &Image, wall_ms: i64) -> bool {
     let used: Vec<String> =
         draft.state.subscribed_regexes().into_iter().map(str::to_owned).collect();
     let mut changed = false;
@@ -148,7 +149,7 @@ fn resolve(draft: &mut Draft<'_>, image: &Image, now_ms: i64) -> bool {
         changed |= known.is_none_or(|known| known.topics.iter().filter(there).ne(&topics));
         if known.is_none_or(|known| known.topics != topics) {
             let version = image.end_offset.0;
-            draft.put_regex(regex, ResolvedRegex { topics, version, timestamp_ms: now_ms });
+            draft.put_regex(regex, ResolvedRegex { topics, version, timestamp_ms: wall_ms });
         }
     }
     changed

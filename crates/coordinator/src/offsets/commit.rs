@@ -44,7 +44,7 @@ pub(crate) fn commit(
     checked: Result<(), ErrorCode>,
     turn: &mut Turn<'_>,
 ) -> OffsetCommitResponse {
-    let now_ms = turn.now_ms();
+    let now_ms = turn.wall_ms();
     // Old clients send 0 for "the broker's", newer ones -1.
     let expire_timestamp_ms =
         (request.retention_time_ms > 0).then(|| now_ms.saturating_add(request.retention_time_ms));
@@ -87,7 +87,7 @@ pub(crate) fn txn_commit(
     checked: Result<(), ErrorCode>,
     turn: &mut Turn<'_>,
 ) -> TxnOffsetCommitResponse {
-    let now_ms = turn.now_ms();
+    let now_ms = turn.wall_ms();
     let common = Commit { group: &request.group_id, checked, expire_timestamp_ms: None };
     let mut topics = Vec::with_capacity(request.topics.len());
     for topic in &request.topics {

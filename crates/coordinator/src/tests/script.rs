@@ -165,6 +165,7 @@ impl Run {
                     }
                 }
             }
+            "wall" => self.world.wall_ahead_ms = line.word(1).parse().unwrap(),
             "fail" => {
                 let named = |error: &&ErrorCode| error.name() == line.word(1);
                 self.world.fail_next = ErrorCode::ALL.iter().find(named).copied();

@@ -28,6 +28,8 @@ pub(super) struct World {
     pub(super) shard: GroupShard,
     pub(super) log: Vec<Entry>,
     pub(super) now_ms: i64,
+    /// How far the wall clock is ahead of it.
+    pub(super) wall_ahead_ms: i64,
     /// The topics that there are: the number that their id is made of, name, partitions.
     pub(super) topics: Vec<(u8, String, i32)>,
     pub(super) image: Image,
@@ -49,6 +51,7 @@ impl World {
             shard,
             log: Vec::new(),
             now_ms: 0,
+            wall_ahead_ms: 0,
             image: image(&topics, 1),
             topics,
             fail_next: None,
@@ -96,7 +99,12 @@ impl World {
             ids.set(ids.get() + 1);
             ids.get().to_string()
         };
-        let cx = Context { now_ms: self.now_ms, image: &self.image, new_member_id: &new_member_id };
+        let cx = Context {
+            now_ms: self.now_ms,
+            wall_ms: self.now_ms + self.wall_ahead_ms,
+            image: &self.image,
+            new_member_id: &new_member_id,
+        };
         let decision = event(&mut self.shard, &cx);
         match self.fail_next.take_if(|_| !decision.records.is_empty()) {
             Some(error) => self.shard.on_append_failed(decision, error, &cx),

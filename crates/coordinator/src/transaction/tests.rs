@@ -371,7 +371,12 @@ fn settings() -> TransactionSettings {
 }
 
 fn context(now_ms: i64, image: &Image) -> Context<'_> {
-    Context { now_ms, image, new_member_id: &|| panic!("a transaction has no members") }
+    Context {
+        now_ms,
+        wall_ms: now_ms,
+        image,
+        new_member_id: &|| panic!("a transaction has no members"),
+    }
 }
 
 fn image(transaction_version: i16) -> Image {

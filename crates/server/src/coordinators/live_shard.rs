@@ -196,7 +196,7 @@ impl<C: Hosted> LiveShard<C> {
             let (answer, answered) = oneshot::channel();
             active.waiting.insert(token, answer);
             let decision =
-                with_context(broker, |cx| active.shard.handle(token, caller, request, cx));
+                with_context::<C, _>(broker, |cx| active.shard.handle(token, caller, request, cx));
             self.carry_out(broker, active, decision, guard);
             self.go_on(broker, active);
             answered
@@ -204,7 +204,7 @@ impl<C: Hosted> LiveShard<C> {
         answered.await.map_err(|_| ErrorCode::NotCoordinator)
     }
 
-    /// When the next timer of the shard is due, on the wall clock.
+    /// When the next timer of the shard is due, on the clock of its kind.
     pub(super) fn next_timer_ms(&self) -> Option<i64> {
         match &*self.state.lock() {
             State::Active(active) => active.shard.next_timer_ms(),
@@ -275,7 +275,7 @@ impl<C: Hosted> LiveShard<C> {
     ) {
         let mut state = self.state.lock();
         if let State::Active(active) = &mut *state {
-            let decision = with_context(broker, |cx| decide(&mut active.shard, cx));
+            let decision = with_context::<C, _>(broker, |cx| decide(&mut active.shard, cx));
             self.carry_out(broker, active, decision, None);
             self.go_on(broker, active);
         }
@@ -287,12 +287,13 @@ impl<C: Hosted> LiveShard<C> {
             let events = std::mem::take(events);
             *state = match loaded {
                 Ok(Loaded { mut shard, end }) => {
-                    let decision = with_context(broker, |cx| shard.on_loaded(cx));
+                    let decision = with_context::<C, _>(broker, |cx| shard.on_loaded(cx));
                     let waiting = BTreeMap::new();
                     let mut active = Active { shard, waiting, next_token: 0, next_offset: end };
                     self.carry_out(broker, &mut active, decision, None);
                     for event in events {
-                        let decision = with_context(broker, |cx| event(&mut active.shard, cx));
+                        let decision =
+                            with_context::<C, _>(broker, |cx| event(&mut active.shard, cx));
                         self.carry_out(broker, &mut active, decision, None);
                     }
                     self.go_on(broker, &mut active);
@@ -317,11 +318,11 @@ impl<C: Hosted> LiveShard<C> {
     /// Does what is due at once, and has the timers' task know of what is due later.
     fn go_on(self: &Arc<Self>, broker: &Arc<Broker>, active: &mut Active<C>) {
         while let Some(due_ms) = active.shard.next_timer_ms() {
-            if due_ms > broker.clock.wall_ms() {
+            if due_ms > C::timer_ms(&*broker.clock) {
                 C::shards(broker).timers_changed.notify_one();
                 return;
             }
-            let decision = with_context(broker, |cx| active.shard.on_timer(cx));
+            let decision = with_context::<C, _>(broker, |cx| active.shard.on_timer(cx));
             self.carry_out(broker, active, decision, None);
         }
     }
@@ -341,7 +342,7 @@ impl<C: Hosted> LiveShard<C> {
             Ok(()) => (decision, None),
             Err(error) => {
                 let undo = |cx: &Context<'_>| active.shard.on_append_failed(decision, error, cx);
-                (with_context(broker, undo), Some(error))
+                (with_context::<C, _>(broker, undo), Some(error))
             }
         };
         if refused == Some(AppendCondition::OTHER_END) {
@@ -487,11 +488,11 @@ fn give<R>(answer: Option<oneshot::Sender<R>>, response: R) {
     }
 }
 
-fn with_context<T>(broker: &Broker, decide: impl FnOnce(&Context<'_>) -> T) -> T {
+fn with_context<C: Hosted, T>(broker: &Broker, decide: impl FnOnce(&Context<'_>) -> T) -> T {
     let image = broker.image();
     let new_member_id = || member_id(broker);
-    let now_ms = broker.clock.wall_ms();
-    decide(&Context { now_ms, image: &image, new_member_id: &new_member_id })
+    let (now_ms, wall_ms) = (C::timer_ms(&*broker.clock), broker.clock.wall_ms());
+    decide(&Context { now_ms, wall_ms, image: &image, new_member_id: &new_member_id })
 }
 
 /// A random UUID as Java writes one, in groups of hexadecimal digits.

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kalda_coordinator::{Caller, Context, Coordinator, Decision, TransactionEnding, partition_for};
+use kalda_env::Clock;
 use kalda_metadata::TopicImage;
 use kalda_model::{BrokerId, LeaderEpoch};
 use kalda_protocol::ErrorCode;
@@ -55,6 +56,9 @@ pub(crate) trait Hosted: Coordinator {
 
     /// What goes from coordinators of this kind, or from those who ask them, to other brokers.
     type Outbox: Debug + Default + Send + Sync;
+
+    /// The clock of its timers: one that nobody sets, unless what they wait for stands in its log.
+    fn timer_ms(clock: &dyn Clock) -> i64;
 
     /// How long an answer may wait for what it tells of to be committed.
     fn commit_wait(config: &BrokerConfig) -> Duration;

@@ -14,7 +14,7 @@ pub(crate) async fn run<C: Hosted>(broker: Arc<Broker>) {
     loop {
         let live = shards.all();
         let next_ms = live.iter().filter_map(|shard| shard.next_timer_ms()).min();
-        let now_ms = broker.clock.wall_ms();
+        let now_ms = C::timer_ms(&*broker.clock);
         let wait_ms =
             next_ms.map(|next_ms| u64::try_from(next_ms.saturating_sub(now_ms)).unwrap_or(0));
         tokio::select! {
@@ -23,7 +23,7 @@ pub(crate) async fn run<C: Hosted>(broker: Arc<Broker>) {
             () = sleep(wait_ms) => {}
             () = shards.timers_changed.notified() => continue,
         }
-        let now_ms = broker.clock.wall_ms();
+        let now_ms = C::timer_ms(&*broker.clock);
         for shard in live {
             if shard.next_timer_ms().is_some_and(|due_ms| due_ms <= now_ms) {
                 shard.on_timer(&broker);

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kalda_coordinator::{TransactionEnding, TransactionSettings, TransactionShard};
+use kalda_env::Clock;
 use kalda_model::LeaderEpoch;
 
 pub(crate) use markers::{Marker, MarkersToWrite, Written, write_markers};
@@ -56,6 +57,10 @@ impl Hosted for TransactionShard {
 
     fn shards(broker: &Broker) -> &Shards<Self> {
         &broker.transactions
+    }
+
+    fn timer_ms(clock: &dyn Clock) -> i64 {
+        clock.wall_ms()
     }
 
     fn commit_wait(config: &BrokerConfig) -> Duration {
