@@ -90,7 +90,9 @@ GAVE_UP = re.compile(
     # A node that just came back, or that leads something new, may not know it yet.
     r"|Unknown ?Topic ?Or ?Partition"
     # A member that closes while its coordinator is down cannot commit, and its listener hears so.
-    r"|Coordinator unknown and consumer is closing",
+    r"|Coordinator unknown and consumer is closing"
+    # Java's admin client lists transactions at all brokers, and cannot go on without one that is gone.
+    r"|Unexpected key set: \[BrokerKey",
     re.IGNORECASE,
 )
 

@@ -108,7 +108,12 @@ pub(crate) fn in_sync(cluster: &Cluster, at: usize, topic: &str) -> Vec<i32> {
 }
 
 /// Reads as a consumer that says where it is, and may so be served by a follower.
-pub(crate) fn read_near(client: &mut Client, topic: &str, offset: i64, rack: &str) -> PartitionData {
+pub(crate) fn read_near(
+    client: &mut Client,
+    topic: &str,
+    offset: i64,
+    rack: &str,
+) -> PartitionData {
     let request = FetchRequest { rack_id: rack.to_owned(), ..fetch_request(topic, 0, offset) };
     only(client.call(12, &request))
 }
