@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use kalda_metadata::{Image, MetadataLoader, PartitionRegistration, TopicChange};
-use kalda_model::{BrokerEpoch, CLUSTER_METADATA_TOPIC, LeaderEpoch};
+use kalda_model::{BrokerEpoch, CLUSTER_METADATA_TOPIC, LeaderEpoch, Uuid};
 use kalda_protocol::stored::metadata::MetadataRecord;
 use kalda_protocol::stored::raft::ControlRecord;
 use kalda_records::{BatchIter, BatchView};
@@ -29,7 +29,8 @@ pub(crate) struct MetadataWatch {
     seen: BTreeMap<String, Seen>,
     /// Who leads the quorum, by epoch.
     leaders: BTreeMap<LeaderEpoch, i32>,
-    newest_broker_epoch: Option<BrokerEpoch>,
+    /// Whose a broker epoch is: a node and its incarnation.
+    lives: BTreeMap<BrokerEpoch, (i32, Uuid)>,
     pub(crate) batches: u64,
     pub(crate) compared_images: u64,
 }
@@ -161,10 +162,15 @@ impl MetadataWatch {
         }
         for record in &records {
             if let MetadataRecord::RegisterBroker(broker) = record {
-                let epoch = Some(BrokerEpoch(broker.broker_epoch));
-                let newest = self.newest_broker_epoch;
-                assert!(newest < epoch, "a broker is registered as {epoch:?} after {newest:?}");
-                self.newest_broker_epoch = epoch;
+                let (epoch, life) =
+                    (BrokerEpoch(broker.broker_epoch), (broker.broker_id, broker.incarnation_id));
+                let newest = self.lives.last_key_value().map(|(epoch, _)| *epoch);
+                // The same life may say so again, and keeps its epoch.
+                let is_right = match self.lives.insert(epoch, life) {
+                    Some(known) => known == life,
+                    None => newest < Some(epoch),
+                };
+                assert!(is_right, "{life:?} is registered as {epoch:?} after {newest:?}");
             }
         }
         let changes = self.loader.replay(&records, end, epoch).expect("it follows what was before");

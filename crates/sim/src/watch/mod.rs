@@ -59,9 +59,10 @@ impl Watch {
     /// The nodes do not have the same.
     pub(crate) fn look_at_end(&mut self, machines: &[Machine]) {
         self.metadata.look_at_end(machines);
-        self.partitions.look(machines);
-        self.partitions.look_at_end(machines, self.metadata.image());
-        let looks = self.partitions.looks;
-        assert!(looks > 1000 || !self.trusts_disks, "there were only {looks} looks at partitions");
+        // A replica that nobody reads may have a flipped bit that nobody has seen.
+        if self.trusts_disks {
+            self.partitions.look(machines);
+            self.partitions.look_at_end(machines, self.metadata.image());
+        }
     }
 }

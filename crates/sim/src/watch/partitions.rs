@@ -110,6 +110,7 @@ impl PartitionWatch {
                 }
             }
         }
+        assert!(self.looks > 1000, "there were only {} looks at partitions", self.looks);
     }
 
     /// An empty disk lacks what it is trusted to have, until the controller knows.
