@@ -91,6 +91,8 @@ GAVE_UP = re.compile(
     r"|Unknown ?Topic ?Or ?Partition"
     # A member that closes while its coordinator is down cannot commit, and its listener hears so.
     r"|Coordinator unknown and consumer is closing"
+    # sarama tries three times within 0.3 s by default, and asks no broker for its directories that is down.
+    r"|Failed to deliver \d+ messages|has no log directories"
     # Java's admin client lists transactions at all brokers, and cannot go on without one that is gone.
     r"|Unexpected key set: \[BrokerKey",
     re.IGNORECASE,
