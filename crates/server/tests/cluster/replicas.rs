@@ -307,6 +307,17 @@ fn after_an_unclean_election_the_former_leader_is_cut_to_the_history_of_the_new_
     assert_eq!(values, [b"both".to_vec(), b"new".to_vec()]);
 }
 
+fn delete_up_to(client: &mut Client, offset: i64) {
+    let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset }];
+    let request = DeleteRecordsRequest {
+        topics: vec![DeleteRecordsTopic { name: "t".to_owned(), partitions }],
+        timeout_ms: 30_000,
+    };
+    let response = client.call(2, &request);
+    let answer = &response.topics[0].partitions[0];
+    assert_eq!((answer.error_code, answer.low_watermark), (0, offset));
+}
+
 #[test]
 fn records_are_deleted_on_every_replica_before_it_is_said() {
     let cluster = Cluster::start(3, &[]);
@@ -316,18 +327,31 @@ fn records_are_deleted_on_every_replica_before_it_is_said() {
     for _ in 0..10 {
         produce(&mut client, "t", -1, batch(["v"]));
     }
-    let partitions = vec![DeleteRecordsPartition { partition_index: 0, offset: 6 }];
-    let request = DeleteRecordsRequest {
-        topics: vec![DeleteRecordsTopic { name: "t".to_owned(), partitions }],
-        timeout_ms: 30_000,
-    };
-    let response = client.call(2, &request);
-    let answer = &response.topics[0].partitions[0];
-    assert_eq!((answer.error_code, answer.low_watermark), (0, 6));
+    delete_up_to(&mut client, 6);
     for at in 0..3 {
         let found = read_near(&mut cluster.client(at), "t", 6, "nowhere");
         assert_eq!(found.log_start_offset, 6, "node {at}");
     }
+}
+
+#[test]
+fn a_replica_that_missed_a_deletion_into_a_batch_is_in_sync_again() {
+    let mut cluster = Cluster::start(3, &[]);
+    create(&cluster, "t", 1, &[("min.insync.replicas", "1")]);
+    let leader = await_leader(&cluster, 0, "t", 3);
+    let stopped = (leader + 1) % 3;
+    cluster.stop_node(stopped);
+    let mut client = cluster.client(leader);
+    let written = await_some("a record that fewer have", || {
+        let (error, offset) = produce(&mut client, "t", -1, batch(["a", "b", "c", "d", "e"]));
+        (error == ErrorCode::None).then_some(offset)
+    });
+    await_some("an ISR without it", || (in_sync(&cluster, leader, "t").len() == 2).then_some(()));
+    delete_up_to(&mut client, written + 3);
+    cluster.start_node(stopped);
+    await_some("all in sync", || (in_sync(&cluster, leader, "t") == [1, 2, 3]).then_some(()));
+    let found = read_near(&mut cluster.client(stopped), "t", written + 3, "nowhere");
+    assert_eq!((found.error_code, found.log_start_offset), (0, written + 3));
 }
 
 #[test]

@@ -167,7 +167,29 @@ impl Log {
             }
             len += view.size();
         }
-        self.append_as_follower(if is_later { &bytes[..len] } else { bytes }, now_ms)
+        let bytes = if is_later { &bytes[..len] } else { bytes };
+        let log_start = self.log_start;
+        self.begin_with_batch_around_start(bytes, now_ms)?;
+        self.append_as_follower(bytes, now_ms)?;
+        // What of the first batch lies before stays unreadable.
+        self.delete_records_before(Offset(log_start), now_ms)?;
+        Ok(Offset(self.log_end))
+    }
+
+    /// An empty log may begin in the midst of a batch, where its leader's was deleted up to: it begins with
+    /// that batch then (`Partition.appendRecordsToFollowerOrFutureReplica`).
+    fn begin_with_batch_around_start(
+        &mut self,
+        bytes: &[u8],
+        now_ms: i64,
+    ) -> Result<(), StorageError> {
+        let Some(Ok(first)) = BatchIter::new(bytes).next() else { return Ok(()) };
+        let is_around =
+            first.base_offset().0 < self.log_end && first.next_offset().0 > self.log_end;
+        if self.log_start < self.log_end || !is_around || !first.is_intact() {
+            return Ok(());
+        }
+        self.truncate_fully_and_start_at(first.base_offset(), now_ms)
     }
 
     /// Starts a new segment if the active one has grown too old for `segment.ms`.

@@ -233,3 +233,26 @@ fn kafka_12153_and_12520_a_cut_takes_back_what_was_known_of_producers() {
         assert!(rig.append(&idempotent(7, 0, 0, 3)).is_duplicate);
     }
 }
+
+/// A leader's log may begin in the midst of a batch; a replica that starts over there gets all of it.
+#[test]
+fn an_empty_log_that_begins_in_the_midst_of_a_batch_begins_with_that_batch() {
+    let mut leader = Rig::new(LogConfig::default());
+    for count in [2, 6, 1] {
+        leader.append(&batch(count, 10, 1));
+    }
+    let all = read_all(&leader.log, 0);
+    let first = BatchIter::new(&all).next().unwrap().unwrap().size();
+    let mut rig = Rig::new(LogConfig::default());
+    rig.log.truncate_fully_and_start_at(Offset(6), 0).unwrap();
+    let end = rig.log.append_fetched(&all[first..], LeaderEpoch(1), 0).unwrap();
+    assert_eq!((rig.log.log_start_offset(), end), (Offset(6), Offset(9)));
+    assert_eq!(read_all(&rig.log, 6), all[first..]);
+    rig.log.flush().unwrap();
+    let report = rig.reopen(Cut::Forget, OpenOptions { log_start: Offset(6), ..after_crash(6) });
+    assert_eq!((report.torn, report.quarantined, report.missing), (None, vec![], None));
+    assert_eq!((rig.log.log_start_offset(), rig.log.log_end_offset()), (Offset(6), Offset(9)));
+    // Records that are there are never begun anew.
+    let again = rig.log.append_fetched(&all[first..], LeaderEpoch(1), 0);
+    assert!(matches!(again, Err(AppendError::UnexpectedOffset { .. })), "{again:?}");
+}
