@@ -70,6 +70,10 @@ impl Flusher {
     pub fn mark_dirty(&self, log: Arc<dyn Flushable>) {
         let address = Arc::as_ptr(&log).cast::<()>() as usize;
         let mut state = self.shared.lock();
+        if state.is_stopping {
+            // Nobody would take it out again, and a log that holds its flusher would live for ever.
+            return;
+        }
         let was_idle = state.dirty.is_empty();
         state.dirty.insert(address, log);
         drop(state);

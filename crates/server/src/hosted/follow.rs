@@ -1,6 +1,6 @@
 //! Following: what this replica asks its leader for, and what it does with the answer, under its lock.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use kalda_model::{BrokerId, LeaderEpoch, Offset};
 use kalda_protocol::ErrorCode;
@@ -76,7 +76,7 @@ impl HostedPartition {
     }
 
     /// From now on `fetcher` copies for it, and is told when what it brought is on disk.
-    pub(crate) fn set_fetcher(&self, fetcher: Option<Arc<Inbox>>) {
+    pub(crate) fn set_fetcher(&self, fetcher: Weak<Inbox>) {
         self.state.lock().fetcher = fetcher;
     }
 
@@ -220,8 +220,8 @@ impl HostedPartition {
 impl State {
     /// Tells the fetcher that a flush has ended, if it may have waited for it.
     pub(super) fn tell_fetcher(&self, hosted: &HostedPartition) {
-        if let Some(inbox) = &self.fetcher
-            && !self.partition.is_leader()
+        if !self.partition.is_leader()
+            && let Some(inbox) = self.fetcher.upgrade()
         {
             inbox.on_flushed(hosted.topic_id, hosted.index);
         }

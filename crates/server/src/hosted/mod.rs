@@ -106,8 +106,8 @@ struct State {
     replica_watches: Vec<Arc<Watch>>,
     /// Requests that wait until the start of the log has moved on all replicas.
     start_waits: Vec<ProduceWait>,
-    /// Who copies the leader's records to here.
-    fetcher: Option<Arc<Inbox>>,
+    /// Who copies the leader's records to here. Not kept alive: it may have news of this partition.
+    fetcher: Weak<Inbox>,
     /// The last stable offset when they were last told of something, and whether it was the high
     /// watermark.
     stable_seen: Offset,
@@ -143,7 +143,7 @@ impl HostedPartition {
             replica_waits: Vec::new(),
             replica_watches: Vec::new(),
             start_waits: Vec::new(),
-            fetcher: None,
+            fetcher: Weak::new(),
             stable_seen: Offset::ZERO,
             is_settled: true,
             verifications: Verifications::default(),

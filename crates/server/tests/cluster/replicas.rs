@@ -337,9 +337,10 @@ fn records_are_deleted_on_every_replica_before_it_is_said() {
 #[test]
 fn a_replica_that_missed_a_deletion_into_a_batch_is_in_sync_again() {
     let mut cluster = Cluster::start(3, &[]);
-    create(&cluster, "t", 1, &[("min.insync.replicas", "1")]);
+    // Who is stopped is not the controller, which has to take it out of the ISR.
+    create_on(&cluster, "t", &[2, 3, 1], &[("min.insync.replicas", "1")]);
     let leader = await_leader(&cluster, 0, "t", 3);
-    let stopped = (leader + 1) % 3;
+    let stopped = 2;
     cluster.stop_node(stopped);
     let mut client = cluster.client(leader);
     let written = await_some("a record that fewer have", || {

@@ -119,3 +119,14 @@ fn the_end_of_the_flusher_finishes_what_was_marked() {
     drop(flusher);
     assert_eq!(news.try_recv().unwrap(), Ok(Offset(1)));
 }
+
+#[test]
+fn what_is_marked_after_the_end_is_not_kept_alive() {
+    let disk = FaultDisk::default();
+    let flusher =
+        Flusher::start(Arc::new(disk.clone()), &SystemThreads, |error| panic!("{error}")).unwrap();
+    let (one, _news) = partition(&disk, "one-0");
+    flusher.finish();
+    append(&flusher, &one);
+    assert_eq!(Arc::strong_count(&one), 1);
+}

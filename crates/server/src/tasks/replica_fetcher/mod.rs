@@ -9,7 +9,7 @@ mod leader_offsets;
 mod session;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use kalda_model::{BrokerId, TopicId};
 use kalda_protocol::ErrorCode;
@@ -95,7 +95,7 @@ impl Assignment {
         }
         let Some(slot) = slot else {
             if self.by_partition.remove(&key).is_some() {
-                partition.set_fetcher(None);
+                partition.set_fetcher(Weak::new());
             }
             return;
         };
@@ -105,7 +105,7 @@ impl Assignment {
             new.push((slot, Arc::clone(&inbox)));
             inbox
         });
-        partition.set_fetcher(Some(Arc::clone(inbox)));
+        partition.set_fetcher(Arc::downgrade(inbox));
         inbox.tell(News::Follow(Arc::clone(partition)));
         self.by_partition.insert(key, slot);
     }
