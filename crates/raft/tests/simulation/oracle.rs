@@ -51,7 +51,8 @@ counts!(
 
 #[derive(Default, Debug)]
 pub(crate) struct Oracle {
-    leaders: BTreeMap<LeaderEpoch, DirectoryId>,
+    /// Who led each epoch, and up to where all was committed when it was elected.
+    leaders: BTreeMap<LeaderEpoch, (DirectoryId, Offset)>,
     votes: BTreeMap<(DirectoryId, LeaderEpoch), (BrokerId, DirectoryId)>,
     epochs: BTreeMap<DirectoryId, LeaderEpoch>,
     /// Everything that any node ever called committed.
@@ -74,12 +75,15 @@ impl Oracle {
         }
     }
 
-    /// At most one leads an epoch, and it has all that is committed.
+    /// At most one leads an epoch, and it has all that was committed in the epochs before: whose last
+    /// vote comes late is elected when a later leader may have committed more.
     pub(crate) fn on_leader(&mut self, disk: &Disk, epoch: LeaderEpoch) {
         self.counts.leaders += 1;
-        let leader = self.leaders.entry(epoch).or_insert(disk.directory);
+        let later = self.leaders.range(epoch..).find(|(of, _)| **of > epoch);
+        let committed = later.map_or(self.committed_end(), |(_, (_, committed))| *committed);
+        let (leader, _) = self.leaders.entry(epoch).or_insert((disk.directory, committed));
         assert_eq!(*leader, disk.directory, "two leaders in epoch {epoch}");
-        self.assert_committed_prefix(disk, self.committed_end());
+        self.assert_committed_prefix(disk, committed);
     }
 
     pub(crate) fn committed_end(&self) -> Offset {
