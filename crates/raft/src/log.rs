@@ -317,6 +317,7 @@ fn open_log(opening: &Opening<'_>, dir: &Path) -> Result<Log, OpenError> {
         recovery_point: opening.recovery_point,
         log_start: Offset::ZERO,
         now_ms: opening.now_ms,
+        is_synced: false,
     };
     let list = opening.disk.list(dir);
     let list = list.map_err(|source| StorageError::Disk { path: dir.to_owned(), source })?;

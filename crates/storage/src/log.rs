@@ -36,6 +36,7 @@ mod truncate;
 
 pub use append::Appended;
 pub use compact::{CompactError, Compaction, LogLife, Pace, Rewriting, Rewritten};
+pub(crate) use flush::BULK_LEN_MIN;
 pub use flush::{FlushWork, Flushed, perform_all};
 pub use lookup::FoundTimestamp;
 pub use open::OpenOptions;

@@ -111,8 +111,13 @@ fn a_directory_lives_is_closed_and_opened_again() {
     assert_eq!(recovery_point, end);
     assert_eq!(directory.take_clean_shutdown().unwrap(), Some(BrokerEpoch(5)));
     assert_eq!(directory.take_clean_shutdown().unwrap(), None);
-    let mut options =
-        OpenOptions { clean_shutdown: true, recovery_point, log_start: Offset(0), now_ms: NOW_MS };
+    let mut options = OpenOptions {
+        clean_shutdown: true,
+        recovery_point,
+        log_start: Offset(0),
+        now_ms: NOW_MS,
+        is_synced: false,
+    };
     let (clean, report) = Log::open(&disk, &dir, Arc::clone(&config), options).unwrap();
     assert_eq!(report, RecoveryReport::default());
     assert_eq!((clean.log_end_offset(), clean.topic_id()), (end, Some(topic_id)));
@@ -166,6 +171,7 @@ fn a_partition_that_kafka_left_goes_on() {
         recovery_point: Offset(0),
         log_start: Offset(0),
         now_ms: NOW_MS,
+        is_synced: false,
     };
     let (crashed, report) = Log::open(&disk, &dir, Arc::default(), options).unwrap();
     println!("as after a crash: {report:?}");
@@ -218,6 +224,7 @@ fn ten_thousand_partitions_open_quickly() {
         recovery_point: Offset(1),
         log_start: Offset(0),
         now_ms: 0,
+        is_synced: false,
     };
     let open = |dir| Log::open(&disk, dir, Arc::clone(&config), options).unwrap().0;
     let logs: Vec<Log> = dirs.iter().map(|dir| open(dir)).collect();

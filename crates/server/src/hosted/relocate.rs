@@ -38,6 +38,7 @@ impl HostedPartition {
             recovery_point: state.log.log_end_offset(),
             log_start: state.log.log_start_offset(),
             now_ms,
+            is_synced: false,
         };
         let config = Arc::clone(state.log.config());
         let opened = Log::open(target.storage.disk(), &path, config, options);

@@ -129,6 +129,9 @@ pub(crate) fn host_partitions(
                 path.display()
             );
         }
+        let is_synced = one.clean_epoch.is_none()
+            && (one.directory.storage.sync_after_crash(found.present.len()))
+                .map_err(|error| unusable(one.directory.path(), &error))?;
         for name in found.present {
             if &*name.topic == kalda_model::CLUSTER_METADATA_TOPIC {
                 continue;
@@ -145,7 +148,7 @@ pub(crate) fn host_partitions(
             let settings = settings.entry(topic.id);
             let settings = settings
                 .or_insert_with(|| metadata_publisher::settings(broker, &image, &topic.name));
-            if let Some(end) = host_one(broker, one, topic, &name, settings)? {
+            if let Some(end) = host_one(broker, one, is_synced, topic, &name, settings)? {
                 let is_relaxed = settings.replication.durability == Durability::PageCache;
                 if end == LastShutdown::Unclean || (has_crashed && is_relaxed) {
                     last = LastShutdown::Unclean;
@@ -171,11 +174,12 @@ pub(crate) fn host_partitions(
 fn host_one(
     broker: &Arc<Broker>,
     one: &OpenedDirectory,
+    is_synced: bool,
     topic: &TopicImage,
     name: &TopicPartition,
     settings: &Arc<TopicSettings>,
 ) -> Result<Option<LastShutdown>, StartError> {
-    let (mut log, report) = open_log(broker, one, name, Arc::clone(&settings.log))?;
+    let (mut log, report) = open_log(broker, one, is_synced, name, Arc::clone(&settings.log))?;
     if log.topic_id().is_some_and(|id| id != topic.id) {
         set_aside(broker, &one.directory, name, "is of no topic in the metadata")?;
         return Ok(None);
@@ -226,6 +230,7 @@ fn make_missing(broker: &Arc<Broker>, hosted: &BTreeSet<TopicPartition>) {
 fn open_log(
     broker: &Broker,
     one: &OpenedDirectory,
+    is_synced: bool,
     name: &TopicPartition,
     config: Arc<kalda_storage::LogConfig>,
 ) -> Result<(Log, RecoveryReport), StartError> {
@@ -237,6 +242,7 @@ fn open_log(
         recovery_point: known(&one.recovery_points),
         log_start: known(&one.log_starts),
         now_ms: broker.clock.wall_ms(),
+        is_synced,
     };
     let path = one.directory.storage.partition_dir(name);
     let (mut log, report) = Log::open(&broker.disk, &path, config, options)

@@ -79,6 +79,7 @@ fn whoever_waits_is_told_and_what_was_told_survives() {
             recovery_point: Offset(0),
             log_start: Offset(0),
             now_ms: 0,
+            is_synced: false,
         };
         let dir = format!("/data/t-{index}");
         let (log, report) =

@@ -150,7 +150,7 @@ impl FlushWork {
 }
 
 /// From this many logs on, one sync of the whole file system is quicker than one for each file.
-const BULK_LEN_MIN: usize = 32;
+pub(crate) const BULK_LEN_MIN: usize = 32;
 
 /// Does the work of many logs of one log directory: all of it or, with an error, none that counts.
 ///

@@ -35,6 +35,9 @@ pub struct OpenOptions {
     pub log_start: Offset,
     /// The wall clock.
     pub now_ms: i64,
+    /// Whether a crash left nothing in the page cache alone:
+    /// [`crate::LogDirectory::sync_after_crash`]. Else what is read is synced, file by file.
+    pub is_synced: bool,
 }
 
 impl Log {
@@ -97,7 +100,7 @@ impl Log {
         disk: &Arc<dyn Disk>,
         dir: &Path,
         config: Arc<LogConfig>,
-        options: OpenOptions,
+        mut options: OpenOptions,
     ) -> Result<(Self, RecoveryReport), StorageError> {
         let home = Self::home(disk, dir);
         let listing = Listing::read(&home)?;
@@ -109,6 +112,7 @@ impl Log {
         }
         if segments.is_empty() {
             segments.push(Segment::create(&home, options.log_start.0, options.now_ms)?);
+            options.is_synced = false;
         }
         let log_start = options.log_start.0.max(segments[0].base);
         let mut log = Self {

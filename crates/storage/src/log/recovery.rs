@@ -93,7 +93,8 @@ impl Log {
             let missing = (Offset(self.log_end), options.recovery_point);
             report.missing = Some(missing);
         }
-        self.sync_scanned(first)?;
+        let is_as_read = report.torn.is_none() && report.quarantined.is_empty();
+        self.sync_scanned(first, options.is_synced && is_as_read)?;
         Ok(report)
     }
 
@@ -278,9 +279,12 @@ impl Log {
     }
 
     /// What was read from the page cache may never have reached the disk: it must, before anyone
-    /// takes it for durable.
-    fn sync_scanned(&mut self, first: usize) -> Result<(), StorageError> {
+    /// takes it for durable. If it `is_synced`, only the indexes that were made again are left.
+    fn sync_scanned(&mut self, first: usize, is_synced: bool) -> Result<(), StorageError> {
         let last = self.segments.len() - 1;
+        if is_synced && first == last {
+            return Ok(());
+        }
         for (index, segment) in self.segments.iter_mut().enumerate().skip(first) {
             let files = match index < last {
                 true => segment.seal(&self.home)?,

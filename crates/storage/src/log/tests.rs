@@ -55,6 +55,7 @@ impl Rig {
             recovery_point: self.log.log_end_offset(),
             log_start: self.log.log_start_offset(),
             now_ms: 0,
+            is_synced: false,
         };
         let report = self.reopen(Cut::Kill, options);
         assert_eq!(report, RecoveryReport::default());
@@ -75,6 +76,7 @@ fn after_crash(recovery_point: i64) -> OpenOptions {
         recovery_point: Offset(recovery_point),
         log_start: Offset(0),
         now_ms: 0,
+        is_synced: false,
     }
 }
 

@@ -25,6 +25,7 @@ proptest! {
         lens in prop::collection::vec((0..700usize, any::<bool>()), 1..40),
         checkpoint_at in 0..40usize,
         cut in cut(),
+        is_synced: bool,
     ) {
         let mut rig = Rig::new(small_segments());
         let mut written = Vec::new();
@@ -44,7 +45,12 @@ proptest! {
             return Ok(()); // The directory itself may be gone.
         }
         let before = read_all(&rig.log, 0);
-        let report = rig.reopen(cut, after_crash(recovery_point));
+        rig.disk = rig.disk.after(cut);
+        if is_synced {
+            rig.disk.sync_filesystem(Path::new(DIR)).unwrap();
+        }
+        let options = OpenOptions { is_synced, ..after_crash(recovery_point) };
+        let report = rig.reopen(Cut::Kill, options);
         let end = rig.log.log_end_offset().0;
         prop_assert!(end >= acknowledged, "{end} < {acknowledged}: {report:?}");
         prop_assert_eq!(&report.missing, &None);
@@ -54,6 +60,11 @@ proptest! {
         prop_assert!(before.starts_with(&after));
         prop_assert_eq!(BatchIter::new(&after).count() as i64, end);
         prop_assert_eq!(rig.log.flushed_offset().0, end);
+        if is_synced || acknowledged > 0 {
+            // That is true on the disk, too.
+            rig.reopen(Cut::Forget, after_crash(recovery_point));
+            prop_assert_eq!(rig.log.log_end_offset().0, end);
+        }
         // It goes on, and what comes next survives in its turn.
         rig.append(&batch(2, 20, 9));
         rig.log.flush().unwrap();
@@ -377,4 +388,18 @@ fn a_note_of_a_flush_from_before_a_truncation_is_void() {
     rig.append(&batch(1, 10, 2));
     assert_eq!(rig.log.on_flushed(done), Offset(0));
     assert_eq!(rig.log.flush().unwrap(), Offset(2));
+}
+
+#[test]
+fn what_was_synced_as_a_whole_is_not_synced_log_by_log() {
+    let mut rig = Rig::new(LogConfig::default());
+    rig.append(&batch(3, 20, 0));
+    rig.disk.sync_filesystem(Path::new(DIR)).unwrap();
+    rig.disk.set_faults(Faults { sync: Some(0), ..Faults::default() });
+    let open = |is_synced| {
+        let options = OpenOptions { is_synced, ..after_crash(0) };
+        Log::open(&as_disk(&rig.disk), Path::new(DIR), Arc::clone(&rig.config), options)
+    };
+    assert_eq!(open(true).unwrap().0.flushed_offset(), Offset(3));
+    assert!(open(false).is_err());
 }
