@@ -1,8 +1,10 @@
 //! What happens to a quorum: all that the seed says, then nothing any more.
 
+use std::collections::BTreeSet;
+
 use kalda_model::Offset;
 use kalda_raft::SnapshotId;
-use kalda_raft::quorum::{Input, Request};
+use kalda_raft::quorum::{Input, Quorum, Request};
 
 use crate::disk::{Disk, Snapshot};
 use crate::names::voter;
@@ -239,17 +241,16 @@ impl World {
         }
     }
 
-    /// One voter may lose its disk in a run, if the others can do without it.
+    /// One voter may lose its disk in a run, if the others can do without it: while a change of the
+    /// voters is under way, a replica that is a voter to some only may be the one that they need.
     fn wipe_at_random(&mut self, index: usize) {
-        let can_do_without = |world: &Self| {
-            world
-                .nodes
-                .iter()
-                .filter_map(|node| node.live.as_ref())
-                .all(|quorum| quorum.log().voters().len() >= 3)
-                && world.nodes.iter().all(|node| node.disk.view().voters().len() >= 3)
-        };
-        if self.kraft_version > 0 && self.wiped.is_none() && can_do_without(self) {
+        let live = self.nodes.iter().filter_map(|node| node.live.as_ref());
+        let on_disk: Vec<_> = self.nodes.iter().map(|node| node.disk.view()).collect();
+        let known = on_disk.iter().chain(live.map(Quorum::log)).map(|log| log.voters());
+        let keys: BTreeSet<Vec<_>> =
+            known.map(|voters| voters.iter().map(|voter| voter.key).collect()).collect();
+        let can_do_without = keys.len() == 1 && keys.iter().all(|voters| voters.len() >= 3);
+        if self.kraft_version > 0 && self.wiped.is_none() && can_do_without {
             self.wipe(index);
         }
     }
