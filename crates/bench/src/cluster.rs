@@ -189,7 +189,7 @@ fn notes(scale: Scale, part: &mut Part) {
         "Loads: {} MiB in batches of 64 KiB, one partition led by each node, one connection each, 5 in flight; {} requests \
          of one record of 100 bytes on {CONNECTIONS} connections to one partition; and {} records/s for {} s, from due \
          to consumed. CPU is that of all three brokers for what was \
-         produced, once. On disk before the answer: {} MiB and {} requests. Before, {} s of the same load that do not count.",
+         produced, once. Before each load what the one before left in the page cache is written. On disk before the answer: {} MiB and {} requests. Before, {} s of the same load that do not count.",
         scale.load_bytes >> 20,
         scale.requests,
         scale.pace.rate,
@@ -253,17 +253,21 @@ fn measured(cluster: &Cluster, habit: Habit, prefix: &str, amount: Amount) -> Ou
     let topics = loads::topics_of_each(cluster, prefix, &NODES, habit)?;
     let one = loads::topics_of_each(cluster, &format!("{prefix}-small"), &NODES[..1], habit)?;
     let pace_on = loads::topics_of_each(cluster, &format!("{prefix}-paced"), &NODES[..1], habit)?;
+    cluster.settle()?;
     let before = cluster.cpu_seconds()?;
     let large = loads::produce(&topics, amount.bytes)?;
-    let between = cluster.cpu_seconds()?;
+    let large_cpu = cluster.cpu_seconds()? - before;
+    cluster.settle()?;
+    let before = cluster.cpu_seconds()?;
     let (name, address) = &one[0];
     let small = tiny::produce(*address, std::slice::from_ref(name), CONNECTIONS, amount.requests)?;
-    let after = cluster.cpu_seconds()?;
+    let small_cpu = cluster.cpu_seconds()? - before;
+    cluster.settle()?;
     let paced = paced::run(pace_on[0].1, &pace_on[0].0, amount.pace)?;
     for (name, _) in topics.iter().chain(&one).chain(&pace_on) {
         delete_topic(&mut cluster.dial(NODES[0])?, name)?;
     }
-    Ok(Loads { large, large_cpu: between - before, small, small_cpu: after - between, paced })
+    Ok(Loads { large, large_cpu, small, small_cpu, paced })
 }
 
 impl Pass<'_> {

@@ -102,7 +102,7 @@ const FULL: Scale = Scale {
     idle: Duration::from_secs(10),
     partitions: 10_000,
     connections: 10_000,
-    pace: Pace { rate: 0, time: Duration::from_secs(6), warm_up: Duration::from_secs(2) },
+    pace: Pace { rate: 0, time: Duration::from_secs(12), warm_up: Duration::from_secs(2) },
     paced_rounds: Rounds { warm_up: 0, counted: 3 },
     rates: &[100, 1_000, 10_000],
     recovered_bytes: 10 << 30,
@@ -110,7 +110,7 @@ const FULL: Scale = Scale {
     lag_bytes: 2 << 30,
     coordinators: coordinators::Scale { transactions: 1_000, commits: 50_000, reloaded: 1_000_000 },
     cluster: cluster::Scale {
-        passes: 1,
+        passes: 2,
         kills: 3,
         partitions: 1_000,
         created: 10_000,
