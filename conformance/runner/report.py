@@ -91,8 +91,10 @@ GAVE_UP = re.compile(
     r"|Unknown ?Topic ?Or ?Partition"
     # A member that closes while its coordinator is down cannot commit, and its listener hears so.
     r"|Coordinator unknown and consumer is closing"
-    # sarama tries three times within 0.3 s by default, and asks no broker for its directories that is down.
-    r"|Failed to deliver \d+ messages|has no log directories"
+    # sarama tries three times within 0.3 s by default, which is less than an election may take.
+    r"|Failed to deliver \d+ messages.*(leadership election|not the leader)"
+    # A producer that is not idempotent may write twice what it has to send again.
+    r"|delivery \d+ has offset|message \d+ was acknowledged at"
     # Java's admin client lists transactions at all brokers, and cannot go on without one that is gone.
     r"|Unexpected key set: \[BrokerKey",
     re.IGNORECASE,

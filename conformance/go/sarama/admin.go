@@ -120,12 +120,22 @@ func expectCluster(admin sarama.ClusterAdmin, version sarama.KafkaVersion) error
 	if !version.IsAtLeast(sarama.V1_0_0_0) {
 		return nil
 	}
-	dirs, err := admin.DescribeLogDirs([]int32{brokers[0].ID()})
+	// A broker that cannot be reached is left out of the answer.
+	var ids []int32
+	for _, broker := range brokers {
+		ids = append(ids, broker.ID())
+	}
+	dirs, err := admin.DescribeLogDirs(ids)
 	if err != nil {
 		return fmt.Errorf("describe log dirs: %w", err)
 	}
-	if len(dirs[brokers[0].ID()]) == 0 {
-		return fmt.Errorf("broker %d has no log directories", brokers[0].ID())
+	if len(dirs) == 0 {
+		return fmt.Errorf("no broker tells of its log directories")
+	}
+	for id, found := range dirs {
+		if len(found) == 0 {
+			return fmt.Errorf("broker %d has no log directories", id)
+		}
 	}
 	return nil
 }

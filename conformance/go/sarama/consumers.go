@@ -133,6 +133,11 @@ func fillPartitionsFrom(r run, partitions int32, first, each int) error {
 		return err
 	}
 	config.Producer.Partitioner = sarama.NewManualPartitioner
+	// What is read is each message once, also when its producer has to send it again.
+	if config.Version.IsAtLeast(sarama.V0_11_0_0) {
+		config.Producer.Idempotent = true
+		config.Net.MaxOpenRequests = 1
+	}
 	producer, err := sarama.NewSyncProducer(r.brokers, config)
 	if err != nil {
 		return fmt.Errorf("sync producer: %w", err)
@@ -144,8 +149,8 @@ func fillPartitionsFrom(r run, partitions int32, first, each int) error {
 			batch = append(batch, &sarama.ProducerMessage{Topic: r.topic, Partition: partition, Value: sarama.StringEncoder(value)})
 		}
 	}
-	if err := producer.SendMessages(batch); err != nil {
-		return fmt.Errorf("send messages: %w", err)
+	if err := sendMessages(producer, batch); err != nil {
+		return err
 	}
 	return producer.Close()
 }

@@ -83,6 +83,12 @@ func (r run) consumeWithOffsets(partition int32, first int64, count int) (proble
 		offsets.MarkOffset(got.Offset+1, metadata)
 	}
 	manager.Commit()
+	// It tries once, and says only here what became of it.
+	select {
+	case err := <-offsets.Errors():
+		return fmt.Errorf("commit: %w", err)
+	default:
+	}
 	return committed(client, r.topic, partition, first+int64(count))
 }
 

@@ -27,13 +27,26 @@ func checkSyncProducer(r run) error {
 			return fmt.Errorf("message %d was acknowledged at partition %d offset %d", n, partition, offset)
 		}
 	}
-	if err := producer.SendMessages([]*sarama.ProducerMessage{message(r.topic, 3), message(r.topic, 4)}); err != nil {
-		return fmt.Errorf("send messages: %w", err)
+	if err := sendMessages(producer, []*sarama.ProducerMessage{message(r.topic, 3), message(r.topic, 4)}); err != nil {
+		return err
 	}
 	if err := producer.Close(); err != nil {
 		return fmt.Errorf("close producer: %w", err)
 	}
 	return expectMessages(r, 5)
+}
+
+// The client's own error only counts what failed; this one says why.
+func sendMessages(producer sarama.SyncProducer, batch []*sarama.ProducerMessage) error {
+	err := producer.SendMessages(batch)
+	var failed sarama.ProducerErrors
+	if errors.As(err, &failed) && len(failed) > 0 {
+		return fmt.Errorf("send messages: %w; the first: %w", err, failed[0].Err)
+	}
+	if err != nil {
+		return fmt.Errorf("send messages: %w", err)
+	}
+	return nil
 }
 
 func checkAsyncProducer(r run) error {
