@@ -8,11 +8,13 @@ mod options;
 mod throttle;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use kalda_client::admin::{FactorChange, Reassignment, TopicRef};
 use kalda_client::{Admin, Error};
 use kalda_model::TopicPartition;
 use serde_json::json;
+use tokio::time::sleep;
 
 use crate::connect::{admin_client, block_on};
 use crate::failure::{Blame, Failure, Outcome};
@@ -27,6 +29,10 @@ type Replicas = BTreeMap<TopicPartition, Vec<i32>>;
 
 /// How many partitions a broker may put into one answer.
 const PARTITIONS_PER_ANSWER: i32 = 2000;
+
+/// How often, and for how long, replicas are looked at that are not as planned though nothing moves.
+const LOOKS_AFTER_MOVE: u32 = 10;
+const LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// Runs the tool. Errors of the work itself go to the standard output, as Kafka's do.
 pub(crate) fn run(call: &Call) -> Outcome {
@@ -197,16 +203,32 @@ async fn current_of(admin: &Admin, plan: &Plan) -> Outcome<Replicas> {
     Ok(current)
 }
 
-async fn verify(admin: &Admin, parsed: &Parsed) -> Outcome {
-    let plan = Plan::parse(&read_file(parsed, "reassignment-json-file")?).map_err(error)?;
-    let moving = admin.reassignments().await?;
+/// The replicas of the plan's topics; a topic that is gone has none.
+async fn replicas_there(admin: &Admin, plan: &Plan) -> Outcome<Replicas> {
     let mut current = Replicas::new();
     for topic in plan.topics() {
-        // A topic that is gone has no replicas.
         match replicas_of(admin, &BTreeSet::from([topic])).await {
             Err(Failure::Message(_)) => {}
             replicas => current.extend(replicas?),
         }
+    }
+    Ok(current)
+}
+
+async fn verify(admin: &Admin, parsed: &Parsed) -> Outcome {
+    let plan = Plan::parse(&read_file(parsed, "reassignment-json-file")?).map_err(error)?;
+    let moving = admin.reassignments().await?;
+    let mut current = replicas_there(admin, &plan).await?;
+    // The controller knows that a move is over before the broker that is asked does.
+    for _ in 0..LOOKS_AFTER_MOVE {
+        let is_as_planned = |Assignment { partition, replicas, .. }: &Assignment| {
+            moving.contains_key(partition) || current.get(partition) == Some(replicas)
+        };
+        if plan.assignments.iter().all(is_as_planned) {
+            break;
+        }
+        sleep(LOOK_EVERY).await;
+        current = replicas_there(admin, &plan).await?;
     }
     print_line(&states(&plan.assignments, &moving, &current))?;
     let moves = directories::states(admin, plan.directories()).await?;
