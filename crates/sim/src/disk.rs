@@ -57,6 +57,8 @@ struct Shared {
     faults: Mutex<Faults>,
     /// How often another disk was put in its place.
     wipes: AtomicU64,
+    /// What was on the disk before this one, and durable there.
+    lost: Mutex<Arc<Dir>>,
     trace: Trace,
     name: String,
 }
@@ -83,6 +85,7 @@ impl Platter {
             life: AtomicU64::new(0),
             faults: Mutex::default(),
             wipes: AtomicU64::new(0),
+            lost: Mutex::default(),
             trace,
             name: name.to_owned(),
         };
@@ -109,7 +112,7 @@ impl Platter {
 
     /// Another disk is put in its place, with nothing on it.
     pub(crate) fn wipe(&self) {
-        *self.shared.root.lock() = Arc::default();
+        *self.shared.lost.lock() = std::mem::take(&mut *self.shared.root.lock());
         *self.shared.faults.lock() = Faults::default();
         self.shared.wipes.fetch_add(1, Ordering::Relaxed);
     }
@@ -127,7 +130,32 @@ impl Platter {
         view: View,
         look: impl FnOnce(i64, &[u8]) -> T,
     ) -> Option<T> {
-        let Node::Dir(dir) = self.find_in(Path::new(dir), view)? else { return None };
+        let root = Arc::clone(&self.shared.root.lock());
+        Self::with_log_of(root, dir, view, look)
+    }
+
+    /// The same, of the disk that was there before this one: what it had for certain.
+    pub(crate) fn with_lost_log<T>(
+        &self,
+        dir: &str,
+        look: impl FnOnce(i64, &[u8]) -> T,
+    ) -> Option<T> {
+        let root = Arc::clone(&self.shared.lost.lock());
+        Self::with_log_of(root, dir, View::Durable, look)
+    }
+
+    /// Nobody counts on the disk before this one any more.
+    pub(crate) fn forget_lost(&self) {
+        *self.shared.lost.lock() = Arc::default();
+    }
+
+    fn with_log_of<T>(
+        root: Arc<Dir>,
+        dir: &str,
+        view: View,
+        look: impl FnOnce(i64, &[u8]) -> T,
+    ) -> Option<T> {
+        let Node::Dir(dir) = find_below(root, Path::new(dir), view)? else { return None };
         let entries = dir.0.lock();
         let segment = |(name, node): (&String, &Node)| match node {
             Node::File(content) => {
@@ -188,16 +216,8 @@ impl Platter {
     }
 
     fn find(&self, path: &Path) -> Option<Node> {
-        self.find_in(path, View::Now)
-    }
-
-    fn find_in(&self, path: &Path, view: View) -> Option<Node> {
-        let mut node = Node::Dir(Arc::clone(&self.shared.root.lock()));
-        for name in names(path) {
-            let Node::Dir(dir) = node else { return None };
-            node = dir.0.lock().of(view).get(name)?.clone();
-        }
-        Some(node)
+        let root = Arc::clone(&self.shared.root.lock());
+        find_below(root, path, View::Now)
     }
 
     fn dir(&self, path: &Path) -> io::Result<Arc<Dir>> {
@@ -214,6 +234,15 @@ impl Platter {
         let name = name.ok_or(io::ErrorKind::InvalidInput)?;
         Ok((self.dir(path.parent().unwrap_or(Path::new("/")))?, name))
     }
+}
+
+fn find_below(root: Arc<Dir>, path: &Path, view: View) -> Option<Node> {
+    let mut node = Node::Dir(root);
+    for name in names(path) {
+        let Node::Dir(dir) = node else { return None };
+        node = dir.0.lock().of(view).get(name)?.clone();
+    }
+    Some(node)
 }
 
 fn names(path: &Path) -> impl Iterator<Item = &str> {
