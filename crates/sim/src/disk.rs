@@ -13,6 +13,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Component, Path};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use kalda_env::disk::{Entry, Space};
 use kalda_env::{Disk, DiskFile, OpenMode};
@@ -30,7 +31,7 @@ pub(crate) struct Faults {
     pub(crate) is_full: bool,
     /// Writes and syncs fail.
     pub(crate) is_broken: bool,
-    /// A sync of records takes up to so long.
+    /// A sync of records takes up to so long, if that is longer than it takes anyway.
     pub(crate) sync_ms_max: u64,
 }
 
@@ -55,6 +56,8 @@ struct Shared {
     /// The number of the process that may use it; 0 while there is none.
     life: AtomicU64,
     faults: Mutex<Faults>,
+    /// How long a sync takes, about, if nothing is wrong.
+    sync_ms: u64,
     /// How often another disk was put in its place.
     wipes: AtomicU64,
     /// What was on the disk before this one, and durable there.
@@ -79,11 +82,12 @@ enum Node {
 }
 
 impl Platter {
-    pub(crate) fn new(name: &str, trace: Trace) -> Self {
+    pub(crate) fn new(name: &str, sync_ms: u64, trace: Trace) -> Self {
         let shared = Shared {
             root: Mutex::default(),
             life: AtomicU64::new(0),
             faults: Mutex::default(),
+            sync_ms,
             wipes: AtomicU64::new(0),
             lost: Mutex::default(),
             trace,
@@ -178,6 +182,13 @@ impl Platter {
 
     pub(crate) fn faults(&self) -> Faults {
         *self.shared.faults.lock()
+    }
+
+    /// The time of the next sync of records.
+    pub(crate) fn sync_time(&self, chance: &Chance) -> Duration {
+        let usual_us = self.shared.sync_ms * 1000;
+        let most_us = (usual_us * 3 / 2).max(self.faults().sync_ms_max * 1000).max(500);
+        Duration::from_micros(chance.between((usual_us / 2).max(50), most_us))
     }
 
     /// All files below a path, with what is in them.

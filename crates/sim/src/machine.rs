@@ -89,7 +89,7 @@ impl Machine {
     pub(crate) fn new(shape: &Shape, place: &Place, seed: u64, cuts: &Cuts, trace: &Trace) -> Self {
         let name = place.host();
         let others = shape.hosts().into_iter().filter(|host| *host != name).collect();
-        let platter = Platter::new(&name, trace.clone());
+        let platter = Platter::new(&name, shape.sync_ms, trace.clone());
         let shared = Rc::new(Shared {
             name: name.clone(),
             place: place.clone(),
