@@ -48,8 +48,10 @@ impl MetadataWatch {
         self.loader.image()
     }
 
-    /// What a node acts on is committed, the same as everywhere, and on the disks of a majority.
-    pub(crate) fn look(&mut self, machines: &[Machine]) {
+    /// What a node acts on is committed, the same as everywhere, and on the disks of a majority. Answers
+    /// whether there is more of it than before.
+    pub(crate) fn look(&mut self, machines: &[Machine]) -> bool {
+        let before = self.log.end();
         for machine in machines {
             let epoch = machine.observer().and_then(|observer| observer.active_controller());
             if let Some(epoch) = epoch {
@@ -82,6 +84,7 @@ impl MetadataWatch {
             let seen = Seen { life: machine.lives(), end, compared: to };
             self.seen.insert(machine.name.clone(), seen);
         }
+        self.log.end() > before
     }
 
     /// All that was ever committed is in every log that there is, from its begin to where it is.
