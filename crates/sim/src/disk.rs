@@ -217,13 +217,14 @@ impl Platter {
         let (name, content) = &meant[chance.index(meant.len())];
         let at = chance.index(content.len());
         let bit = 1_u8 << chance.index(8);
+        let in_batch = place_in_batch(content, at);
         let Some(Node::File(file)) = self.find(&Path::new("/").join(name)) else { return None };
         let mut file = file.lock();
         file.now[at] ^= bit;
         if let Some(byte) = file.durable.get_mut(at) {
             *byte ^= bit;
         }
-        Some(format!("{name} at {at}"))
+        Some(format!("{name} at {at}, byte {in_batch} of its batch,"))
     }
 
     fn find(&self, path: &Path) -> Option<Node> {
@@ -306,6 +307,19 @@ impl Entries {
             View::Durable => &self.durable,
         }
     }
+}
+
+/// Which byte of its batch a byte of a log is. Those before the 21st are outside of the checksum.
+fn place_in_batch(log: &[u8], at: usize) -> usize {
+    let mut begin = 0;
+    while let Some(len) = log.get(begin + 8..begin + 12) {
+        let len = u32::from_be_bytes(len.try_into().expect("these are four bytes")) as usize;
+        if at < begin + 12 + len {
+            break;
+        }
+        begin += 12 + len;
+    }
+    at - begin
 }
 
 /// The disk in the hands of one process.
