@@ -91,8 +91,8 @@ impl<R> Decision<R> {
 
 /// The world as the caller sees it at an event.
 pub struct Context<'a> {
-    /// Time as timers count it. Of groups it is a clock that nobody sets: who has put the wall clock back
-    /// must not have made members immortal.
+    /// Time as timers count it, by a clock that nobody sets: who has put the wall clock back must not have
+    /// made members immortal, nor the pause endless before a transaction's end is tried again.
     pub now_ms: i64,
     /// Wall-clock time: it goes into records.
     pub wall_ms: i64,

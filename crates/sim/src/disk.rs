@@ -13,6 +13,7 @@ use std::os::fd::BorrowedFd;
 use std::path::{Component, Path};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use kalda_env::disk::{Entry, Space};
 use kalda_env::{Disk, DiskFile, OpenMode};
@@ -30,7 +31,7 @@ pub(crate) struct Faults {
     pub(crate) is_full: bool,
     /// Writes and syncs fail.
     pub(crate) is_broken: bool,
-    /// A sync of records takes up to so long.
+    /// A sync of records takes up to so long, if that is longer than it takes anyway.
     pub(crate) sync_ms_max: u64,
 }
 
@@ -55,8 +56,12 @@ struct Shared {
     /// The number of the process that may use it; 0 while there is none.
     life: AtomicU64,
     faults: Mutex<Faults>,
+    /// How long a sync takes, about, if nothing is wrong.
+    sync_ms: u64,
     /// How often another disk was put in its place.
     wipes: AtomicU64,
+    /// What was on the disk before this one, and durable there.
+    lost: Mutex<Arc<Dir>>,
     trace: Trace,
     name: String,
 }
@@ -77,12 +82,14 @@ enum Node {
 }
 
 impl Platter {
-    pub(crate) fn new(name: &str, trace: Trace) -> Self {
+    pub(crate) fn new(name: &str, sync_ms: u64, trace: Trace) -> Self {
         let shared = Shared {
             root: Mutex::default(),
             life: AtomicU64::new(0),
             faults: Mutex::default(),
+            sync_ms,
             wipes: AtomicU64::new(0),
+            lost: Mutex::default(),
             trace,
             name: name.to_owned(),
         };
@@ -109,7 +116,7 @@ impl Platter {
 
     /// Another disk is put in its place, with nothing on it.
     pub(crate) fn wipe(&self) {
-        *self.shared.root.lock() = Arc::default();
+        *self.shared.lost.lock() = std::mem::take(&mut *self.shared.root.lock());
         *self.shared.faults.lock() = Faults::default();
         self.shared.wipes.fetch_add(1, Ordering::Relaxed);
     }
@@ -127,7 +134,32 @@ impl Platter {
         view: View,
         look: impl FnOnce(i64, &[u8]) -> T,
     ) -> Option<T> {
-        let Node::Dir(dir) = self.find_in(Path::new(dir), view)? else { return None };
+        let root = Arc::clone(&self.shared.root.lock());
+        Self::with_log_of(root, dir, view, look)
+    }
+
+    /// The same, of the disk that was there before this one: what it had for certain.
+    pub(crate) fn with_lost_log<T>(
+        &self,
+        dir: &str,
+        look: impl FnOnce(i64, &[u8]) -> T,
+    ) -> Option<T> {
+        let root = Arc::clone(&self.shared.lost.lock());
+        Self::with_log_of(root, dir, View::Durable, look)
+    }
+
+    /// Nobody counts on the disk before this one any more.
+    pub(crate) fn forget_lost(&self) {
+        *self.shared.lost.lock() = Arc::default();
+    }
+
+    fn with_log_of<T>(
+        root: Arc<Dir>,
+        dir: &str,
+        view: View,
+        look: impl FnOnce(i64, &[u8]) -> T,
+    ) -> Option<T> {
+        let Node::Dir(dir) = find_below(root, Path::new(dir), view)? else { return None };
         let entries = dir.0.lock();
         let segment = |(name, node): (&String, &Node)| match node {
             Node::File(content) => {
@@ -150,6 +182,13 @@ impl Platter {
 
     pub(crate) fn faults(&self) -> Faults {
         *self.shared.faults.lock()
+    }
+
+    /// The time of the next sync of records.
+    pub(crate) fn sync_time(&self, chance: &Chance) -> Duration {
+        let usual_us = self.shared.sync_ms * 1000;
+        let most_us = (usual_us * 3 / 2).max(self.faults().sync_ms_max * 1000).max(500);
+        Duration::from_micros(chance.between((usual_us / 2).max(50), most_us))
     }
 
     /// All files below a path, with what is in them.
@@ -178,26 +217,19 @@ impl Platter {
         let (name, content) = &meant[chance.index(meant.len())];
         let at = chance.index(content.len());
         let bit = 1_u8 << chance.index(8);
+        let in_batch = place_in_batch(content, at);
         let Some(Node::File(file)) = self.find(&Path::new("/").join(name)) else { return None };
         let mut file = file.lock();
         file.now[at] ^= bit;
         if let Some(byte) = file.durable.get_mut(at) {
             *byte ^= bit;
         }
-        Some(format!("{name} at {at}"))
+        Some(format!("{name} at {at}, byte {in_batch} of its batch,"))
     }
 
     fn find(&self, path: &Path) -> Option<Node> {
-        self.find_in(path, View::Now)
-    }
-
-    fn find_in(&self, path: &Path, view: View) -> Option<Node> {
-        let mut node = Node::Dir(Arc::clone(&self.shared.root.lock()));
-        for name in names(path) {
-            let Node::Dir(dir) = node else { return None };
-            node = dir.0.lock().of(view).get(name)?.clone();
-        }
-        Some(node)
+        let root = Arc::clone(&self.shared.root.lock());
+        find_below(root, path, View::Now)
     }
 
     fn dir(&self, path: &Path) -> io::Result<Arc<Dir>> {
@@ -214,6 +246,15 @@ impl Platter {
         let name = name.ok_or(io::ErrorKind::InvalidInput)?;
         Ok((self.dir(path.parent().unwrap_or(Path::new("/")))?, name))
     }
+}
+
+fn find_below(root: Arc<Dir>, path: &Path, view: View) -> Option<Node> {
+    let mut node = Node::Dir(root);
+    for name in names(path) {
+        let Node::Dir(dir) = node else { return None };
+        node = dir.0.lock().of(view).get(name)?.clone();
+    }
+    Some(node)
 }
 
 fn names(path: &Path) -> impl Iterator<Item = &str> {
@@ -266,6 +307,19 @@ impl Entries {
             View::Durable => &self.durable,
         }
     }
+}
+
+/// Which byte of its batch a byte of a log is. Those before the 21st are outside of the checksum.
+fn place_in_batch(log: &[u8], at: usize) -> usize {
+    let mut begin = 0;
+    while let Some(len) = log.get(begin + 8..begin + 12) {
+        let len = u32::from_be_bytes(len.try_into().expect("these are four bytes")) as usize;
+        if at < begin + 12 + len {
+            break;
+        }
+        begin += 12 + len;
+    }
+    at - begin
 }
 
 /// The disk in the hands of one process.

@@ -55,7 +55,11 @@ const FAVOUR: usize = 8;
 /// What a seed makes happen, by lot. All but every twelfth seed favour a kind, one after the other, and
 /// often another one: what is rare comes often somewhere, and on top of something else.
 #[derive(Debug)]
-struct Lots(Vec<Fault>);
+struct Lots {
+    lots: Vec<Fault>,
+    /// The kind that it is this seed's turn to favour.
+    favourite: Option<Fault>,
+}
 
 impl Lots {
     fn of(seed: u64) -> Self {
@@ -71,11 +75,11 @@ impl Lots {
             // What comes often anyway is to leave room for the rest.
             lots.extend(std::iter::repeat_n(*favoured, FAVOUR / weight + weight));
         }
-        Self(lots)
+        Self { lots, favourite: FAULTS.get(turn).map(|(fault, _)| *fault) }
     }
 
     fn draw(&self, chance: &Chance) -> Fault {
-        self.0[chance.index(self.0.len())]
+        self.lots[chance.index(self.lots.len())]
     }
 }
 
@@ -94,6 +98,8 @@ pub(crate) struct Trouble {
     next_ms: u64,
     /// Since when all have served, and heard each other.
     calm_since_ms: u64,
+    /// From when on an empty disk is worked for: it takes some calm, which hardly comes by chance.
+    empties_disk_at_ms: Option<u64>,
     flips_bits: bool,
     /// Whose disk flips bits.
     flipped: Option<usize>,
@@ -109,12 +115,16 @@ impl Trouble {
         now_ms: u64,
     ) -> Self {
         let chance = Chance::of(options.seed, 4_000_000);
+        let lots = Lots::of(options.seed);
+        let early_ms = chance.between(0, options.seconds * 1000 / 4);
+        let is_favoured = lots.favourite == Some(Fault::EmptyDisk);
         Self {
             chance,
+            empties_disk_at_ms: is_favoured.then_some(now_ms + early_ms),
             hosts: shape.hosts(),
             cuts: Arc::clone(cuts),
             trace: trace.clone(),
-            lots: Lots::of(options.seed),
+            lots,
             held: BTreeSet::new(),
             starts: Vec::new(),
             next_ms: now_ms + 1000,
@@ -145,7 +155,12 @@ impl Trouble {
         if now_ms >= self.next_ms {
             self.next_ms = now_ms + self.chance.between(100, 4000);
             let index = self.chance.index(machines.len());
-            self.make(sim, machines, index, now_ms);
+            if self.empties_disk_at_ms.is_some_and(|at| at <= now_ms) {
+                self.calm_down(sim, machines);
+                self.replace_disk(sim, machines, index, now_ms);
+            } else {
+                self.make(sim, machines, index, now_ms);
+            }
         }
     }
 
@@ -215,10 +230,21 @@ impl Trouble {
         }
         let machine = &machines[index];
         self.counts.empty_disks += 1;
-        self.cut_power(sim, machine);
+        self.empties_disk_at_ms = None;
         self.trace.tell(&format!("{} gets an empty disk", machine.name));
         machine.platter.wipe();
+        self.cut_power(sim, machine);
         self.next_ms = now_ms + CAUGHT_UP_MS;
+    }
+
+    /// Nothing is wrong any more with the network and the disks; who is down is started in time.
+    fn calm_down(&mut self, sim: &mut Sim<'_>, machines: &[Machine]) {
+        if !self.cuts.lock().is_empty() || !self.held.is_empty() {
+            self.heal(sim);
+        }
+        for machine in machines {
+            machine.platter.set_faults(Faults::default());
+        }
     }
 
     fn cut_power(&mut self, sim: &mut Sim<'_>, machine: &Machine) {

@@ -39,7 +39,7 @@ use shape::Shape;
 use watch::Watch;
 use workload::{Phase, Workload};
 
-pub use oracle::Counts;
+pub use oracle::{Counts, SEEDS_FOR_ALL, SEEDS_FOR_MOST};
 
 /// What happens to a node within a tick happens at one moment to the others.
 const TICK: Duration = Duration::from_millis(2);

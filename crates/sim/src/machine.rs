@@ -1,13 +1,14 @@
 //! One machine of the cluster: a disk, a clock, a link to the others, and a process that comes and goes.
 
 use std::cell::{Cell, RefCell};
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use kalda_env::{Disk as _, OpenMode};
+use kalda_metadata::Image;
 use kalda_server::{BrokerConfig, Node, Observer, World};
 use tokio::sync::Notify;
 use turmoil::Sim;
@@ -80,13 +81,15 @@ struct Shared {
     is_serving: Cell<bool>,
     /// Looks at the life that is on.
     observer: RefCell<Option<Observer>>,
+    /// The metadata that the newest life acted on last, if it ended by itself.
+    last_image: RefCell<Option<Arc<Image>>>,
 }
 
 impl Machine {
     pub(crate) fn new(shape: &Shape, place: &Place, seed: u64, cuts: &Cuts, trace: &Trace) -> Self {
         let name = place.host();
         let others = shape.hosts().into_iter().filter(|host| *host != name).collect();
-        let platter = Platter::new(&name, trace.clone());
+        let platter = Platter::new(&name, shape.sync_ms, trace.clone());
         let shared = Rc::new(Shared {
             name: name.clone(),
             place: place.clone(),
@@ -103,6 +106,7 @@ impl Machine {
             ended: RefCell::default(),
             is_serving: Cell::new(false),
             observer: RefCell::default(),
+            last_image: RefCell::default(),
         });
         Self { name, place: place.clone(), platter, others, shared }
     }
@@ -126,6 +130,13 @@ impl Machine {
     /// Looks at the process, if there is one.
     pub(crate) fn observer(&self) -> Option<Observer> {
         self.shared.observer.borrow().clone()
+    }
+
+    /// The committed metadata that the process acts on, or acted on before it ended by itself: between
+    /// two looks it may have heard of something, done it, and ended.
+    pub(crate) fn image(&self) -> Option<Arc<Image>> {
+        let image = self.observer().and_then(|observer| observer.image());
+        image.or_else(|| self.shared.last_image.borrow().clone())
     }
 
     /// How many lives the process has had.
@@ -172,8 +183,10 @@ impl Machine {
         let Some(line) = self.ended().filter(|_| self.shared.wish.get() == Process::Up) else {
             return;
         };
+        let last_image = self.image();
         self.kill(sim);
         *self.shared.ended.borrow_mut() = Some(line);
+        *self.shared.last_image.borrow_mut() = last_image;
     }
 
     /// Sets the wall clock.
@@ -186,6 +199,7 @@ impl Machine {
         self.shared.wish.set(Process::Down);
         self.shared.is_serving.set(false);
         self.shared.observer.take();
+        self.shared.last_image.take();
         self.shared.ended.take();
     }
 
@@ -201,15 +215,31 @@ impl Shared {
             if self.wish.get() == Process::Down {
                 std::future::pending::<()>().await;
             }
-            let ended = self.live().await;
+            let mut life = pin!(self.live());
+            let ended = poll_fn(|context| {
+                // With its last step the node is gone, and cannot be asked any more.
+                self.keep_image();
+                life.as_mut().poll(context)
+            })
+            .await;
             self.is_serving.set(false);
             self.observer.take();
+            // It has ended at this moment, whatever its tasks try until they are dropped.
+            self.has_ended.borrow().store(true, Ordering::Relaxed);
+            self.platter.end_life();
             self.trace.tell(&format!("{} ended: {ended}", self.name));
             *self.ended.borrow_mut() = Some(ended);
             // The machine goes on, and refuses connections.
             std::future::pending::<()>().await;
             Ok(())
         })
+    }
+
+    fn keep_image(&self) {
+        let observer = self.observer.borrow();
+        if let Some(image) = observer.as_ref().and_then(Observer::image) {
+            *self.last_image.borrow_mut() = Some(image);
+        }
     }
 
     /// One life of the process, up to the line with which it ends.

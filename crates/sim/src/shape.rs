@@ -55,26 +55,33 @@ impl Place {
     }
 }
 
+/// How long a sync takes on a disk that nothing is wrong with, about, in milliseconds. Where it takes no
+/// time hardly anything is ever written and not on disk, and nobody is caught who counts on it too early.
+const SYNC_MS: [u64; 5] = [0, 2, 5, 10, 30];
+
 /// The machines of a run.
 #[derive(Clone, Debug)]
 pub(crate) struct Shape {
     pub(crate) places: Vec<Place>,
+    /// How long a sync takes, about.
+    pub(crate) sync_ms: u64,
 }
 
 impl Shape {
-    /// Three combined nodes, mostly; or five; or three controllers and three brokers.
+    /// Three combined nodes, mostly; or five; or three controllers and three brokers; on faster or slower disks.
     pub(crate) fn of(seed: u64) -> Self {
         let combined = |count| (1..=count).map(|number| Place { number, roles: Roles::Both });
         let separate = |number| Place {
             number,
             roles: if number <= 3 { Roles::Controller } else { Roles::Broker },
         };
-        let places = match Chance::of(seed, 8_000_000).index(5) {
+        let chance = Chance::of(seed, 8_000_000);
+        let places = match chance.index(5) {
             0..=2 => combined(3).collect(),
             3 => combined(5).collect(),
             _ => (1..=6).map(separate).collect(),
         };
-        Self { places }
+        Self { places, sync_ms: SYNC_MS[chance.index(SYNC_MS.len())] }
     }
 
     /// All hosts of the network; the last one is that of the clients.
@@ -107,6 +114,9 @@ impl Shape {
         let of = |roles| self.places.iter().filter(|place| place.roles == roles).count();
         let (both, controllers) = (of(Roles::Both), of(Roles::Controller));
         let brokers = of(Roles::Broker);
-        format!("{both} combined nodes, {controllers} controllers, {brokers} brokers")
+        let sync_ms = self.sync_ms;
+        format!(
+            "{both} combined nodes, {controllers} controllers, {brokers} brokers; syncs of {sync_ms} ms"
+        )
     }
 }

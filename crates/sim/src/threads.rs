@@ -4,7 +4,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Wake, Waker};
-use std::time::Duration;
 
 use kalda_env::{Ended, Job, Next, Pass, Threads, Worker};
 use parking_lot::Mutex;
@@ -70,8 +69,7 @@ impl Work {
             crate::panics::on_look();
             self.is_woken.store(false, Ordering::Relaxed);
             if let Some((platter, chance)) = &slow {
-                let sync_us_max = (platter.faults().sync_ms_max * 1000).max(500);
-                tokio::time::sleep(Duration::from_micros(chance.between(50, sync_us_max))).await;
+                tokio::time::sleep(platter.sync_time(chance)).await;
             }
             match self.pass_once() {
                 Next::Never => return,

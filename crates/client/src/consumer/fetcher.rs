@@ -43,6 +43,13 @@ impl Fetch {
         self.partitions.get(partition).map(|(offset, _)| *offset)
     }
 
+    /// The epoch of the leader that was asked.
+    pub(super) fn epoch(&self, partition: &TopicPartition) -> LeaderEpoch {
+        self.partitions
+            .get(partition)
+            .map_or(LeaderEpoch::UNKNOWN, |(_, epoch)| LeaderEpoch(*epoch))
+    }
+
     /// Asks and waits.
     pub(super) async fn send(
         &self,

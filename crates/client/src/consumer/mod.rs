@@ -13,13 +13,14 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use kalda_model::{BrokerId, Offset, TopicPartition};
+use kalda_model::{BrokerId, LeaderEpoch, Offset, TopicPartition};
 use kalda_protocol::ErrorCode;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use crate::cluster::{AutoCreate, Cluster};
 use crate::config::{ConsumerConfig, OffsetReset};
+use crate::group_offsets::CommittedOffset;
 use crate::offsets::{self, Listed, OffsetSpec};
 use crate::{Error, Result};
 
@@ -133,7 +134,17 @@ impl Consumer {
             Seek::Timestamp(timestamp) => Position::Unknown(OffsetSpec::Timestamp(timestamp)),
             Seek::Offset(offset) => Position::At(offset),
         };
+        assigned.epoch = None;
         self.buffered.retain(|fetched| fetched.partition != *partition);
+        Ok(())
+    }
+
+    /// Reads on where a group has come to.
+    fn seek_committed(&mut self, partition: &TopicPartition, at: &CommittedOffset) -> Result<()> {
+        self.seek(partition, Seek::Offset(at.offset))?;
+        if let Some(assigned) = self.assigned.get_mut(partition) {
+            assigned.epoch = at.leader_epoch.map(LeaderEpoch);
+        }
         Ok(())
     }
 
@@ -391,6 +402,12 @@ impl Consumer {
                         self.config.check_crcs,
                     );
                     self.buffered.push_back(fetched);
+                }
+                Err(Error::Api { code: ErrorCode::OffsetOutOfRange, .. })
+                    if assigned.is_later_than(fetch.epoch(&partition)) =>
+                {
+                    // Somebody else leads; who it is is still to be heard of.
+                    self.on_error(ErrorCode::FencedLeaderEpoch.into());
                 }
                 Err(Error::Api { code: ErrorCode::OffsetOutOfRange, .. }) => {
                     self.on_out_of_range(&partition, asked.unwrap_or_default());

@@ -35,7 +35,7 @@ impl TransactionShard {
         let is_there =
             transaction.state == State::Ongoing && transaction.contains(&request.partitions);
         if !is_there {
-            let added = transaction.add(&request.partitions, request.client_version, cx.now_ms);
+            let added = transaction.add(&request.partitions, request.client_version, cx.wall_ms);
             self.log(id, &added, cx, out);
         }
         Ok(TransactionResponse::AddPartitions(all(&request.partitions, ErrorCode::None)))

@@ -37,7 +37,7 @@ impl TransactionShard {
     pub(super) fn list(
         &self,
         filters: &ListTransactionsRequest,
-        now_ms: i64,
+        wall_ms: i64,
     ) -> Result<Vec<ListedTransaction>, ErrorCode> {
         let pattern = filters.transactional_id_pattern.as_deref().filter(|text| !text.is_empty());
         // The whole id has to match, as in Kafka.
@@ -48,7 +48,7 @@ impl TransactionShard {
         let passes = |(id, transaction): &(&String, &Transaction)| {
             let states = &filters.state_filters;
             let producers = &filters.producer_id_filters;
-            let running_ms = now_ms.saturating_sub(transaction.start_ms);
+            let running_ms = wall_ms.saturating_sub(transaction.start_ms);
             (states.is_empty() || states.iter().any(|state| state == transaction.state.name()))
                 && (producers.is_empty() || producers.contains(&transaction.producer_id.0))
                 && (filters.duration_filter < 0

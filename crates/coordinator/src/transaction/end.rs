@@ -73,7 +73,7 @@ impl TransactionShard {
             return Ok(TransactionResponse::NeedsProducerId);
         }
         let spare = spare.filter(|_| needs_id);
-        let ended = transaction.end(commit, client_version, spare, cx.now_ms);
+        let ended = transaction.end(commit, client_version, spare, cx.wall_ms);
         self.log_end(id, &ended, cx, out);
         // What the producer goes on with, although the markers are still to come.
         Ok(match ended.next_producer_id {

@@ -46,7 +46,7 @@ impl TransactionShard {
         let Some(transaction) = self.ids.get(id) else {
             // An id that has expired is begun anew, even by a producer that had it before.
             let Some(spare) = spare else { return Ok(TransactionResponse::NeedsProducerId) };
-            let begun = Transaction::begin(spare, timeout_ms, server_version(cx), cx.now_ms);
+            let begun = Transaction::begin(spare, timeout_ms, server_version(cx), cx.wall_ms);
             self.log(id, &begun, cx, out);
             return Ok(answer(&begun));
         };
@@ -85,7 +85,7 @@ impl TransactionShard {
                 if let Some(believed) = believed.filter(|believed| is_behind(*believed)) {
                     return Err(transaction.refusal_of(believed.producer_id, believed.epoch));
                 }
-                let fenced = transaction.fence(server_version(cx), cx.now_ms);
+                let fenced = transaction.fence(server_version(cx), cx.wall_ms);
                 self.log_end(id, &fenced, cx, out);
                 Err(ErrorCode::ConcurrentTransactions)
             }
@@ -104,12 +104,12 @@ impl TransactionShard {
                     _ if is_exhausted(transaction.epoch) => Ok(match spare {
                         None => Step::NeedsProducerId,
                         Some(spare) => {
-                            let rotated = transaction.rotate(spare, timeout_ms, cx.now_ms);
+                            let rotated = transaction.rotate(spare, timeout_ms, cx.wall_ms);
                             Step::Take(Box::new(rotated), believed.map(|_| transaction.epoch))
                         }
                     }),
                     _ => {
-                        let bumped = transaction.bump_epoch(timeout_ms, cx.now_ms);
+                        let bumped = transaction.bump_epoch(timeout_ms, cx.wall_ms);
                         Ok(Step::Take(Box::new(bumped), believed.map(|_| transaction.epoch)))
                     }
                 }

@@ -84,7 +84,10 @@ pub struct TransactionShard {
     next_last_epoch: Option<(String, ProducerEpoch)>,
     /// Requests that wait for a transaction to be complete.
     held: Held,
-    /// When something is to be done about an id: the end of its time, or another try.
+    /// The clock of timers and the wall clock at the last event; `None` until loaded.
+    clocks: Option<(i64, i64)>,
+    /// When something is to be done about an id: the end of its time, or another try. Counted by a clock
+    /// that nobody sets, though what is logged is wall-clock time.
     timers: BTreeSet<(i64, String)>,
     armed_ms: BTreeMap<String, i64>,
     /// When ids are next looked through for expired ones; `None` until loaded.
@@ -103,6 +106,7 @@ impl TransactionShard {
             last_epochs: BTreeMap::new(),
             next_last_epoch: None,
             held: Held::default(),
+            clocks: None,
             timers: BTreeSet::new(),
             armed_ms: BTreeMap::new(),
             next_sweep_ms: None,
@@ -112,13 +116,13 @@ impl TransactionShard {
 
     /// Every partition of a transaction has its marker, or is gone.
     pub fn on_markers_written(&mut self, ending: &TransactionEnding, cx: &Context<'_>) -> Decision {
-        let mut out = self.decision();
+        let mut out = self.decision_at(cx);
         let Some(transaction) = self.ids.get(&ending.transactional_id) else { return out };
         let is_this_one = transaction.state.is_ending()
             && transaction.producer_id == ending.producer_id
             && transaction.epoch == ending.producer_epoch;
         if is_this_one {
-            let completed = transaction.complete(cx.now_ms);
+            let completed = transaction.complete(cx.wall_ms);
             self.log(&ending.transactional_id, &completed, cx, &mut out);
         }
         out
@@ -126,6 +130,18 @@ impl TransactionShard {
 
     fn decision(&self) -> Decision {
         Decision { after: self.last_replayed, ..Decision::default() }
+    }
+
+    /// Begins a decision at an event: replaying it is of that time, too.
+    fn decision_at(&mut self, cx: &Context<'_>) -> Decision {
+        self.clocks = Some((cx.now_ms, cx.wall_ms));
+        self.decision()
+    }
+
+    /// When the time of a transaction is over, if it is open and the time is known.
+    fn deadline_ms(&self, transaction: &Transaction) -> Option<i64> {
+        let (now_ms, wall_ms) = self.clocks?;
+        Some(now_ms.saturating_add(transaction.left_ms(wall_ms)?))
     }
 
     /// Adds the record of a step to a decision.
@@ -166,7 +182,7 @@ impl TransactionShard {
     fn on_id_due(&self, id: &str, cx: &Context<'_>, out: &mut Decision) {
         let Some(transaction) = self.ids.get(id) else { return };
         if transaction.state == State::Ongoing {
-            let fenced = transaction.fence(server_version(cx), cx.now_ms);
+            let fenced = transaction.fence(server_version(cx), cx.wall_ms);
             self.log_end(id, &fenced, cx, out);
         } else if transaction.state.is_ending() {
             out.endings.push(self.ending(id, transaction));
@@ -182,7 +198,7 @@ impl TransactionShard {
                 self.next_sweep_ms = Some(cx.now_ms.saturating_add(SWEEP_PAUSE_MS));
                 break;
             }
-            let silent_ms = cx.now_ms.saturating_sub(transaction.last_update_ms);
+            let silent_ms = cx.wall_ms.saturating_sub(transaction.last_update_ms);
             if transaction.may_expire() && silent_ms >= self.settings.id_expiration_ms {
                 out.records.push(records::tombstone(id));
             }
@@ -207,7 +223,7 @@ impl Coordinator for TransactionShard {
         request: TransactionRequest,
         cx: &Context<'_>,
     ) -> Decision {
-        let mut out = self.decision();
+        let mut out = self.decision_at(cx);
         let until_ms = cx.now_ms.saturating_add(self.settings.held_ms_max);
         self.decide(
             held::Request { token, caller: caller.clone(), request, until_ms },
@@ -248,7 +264,13 @@ impl Coordinator for TransactionShard {
     fn on_loaded(&mut self, cx: &Context<'_>) -> Decision {
         self.next_sweep_ms =
             Some(cx.now_ms.saturating_add(self.settings.expiration_check_interval_ms));
-        let mut out = self.decision();
+        let mut out = self.decision_at(cx);
+        let open = |(id, transaction): (&String, &Transaction)| {
+            Some((id.clone(), self.deadline_ms(transaction)?))
+        };
+        for (id, at_ms) in self.ids.iter().filter_map(open).collect::<Vec<_>>() {
+            self.arm(&id, Some(at_ms));
+        }
         let ending = self.ids.iter().filter(|(_, transaction)| transaction.state.is_ending());
         out.endings.extend(ending.map(|(id, transaction)| self.ending(id, transaction)));
         out
@@ -260,7 +282,7 @@ impl Coordinator for TransactionShard {
     }
 
     fn on_timer(&mut self, cx: &Context<'_>) -> Decision {
-        let mut out = self.decision();
+        let mut out = self.decision_at(cx);
         // One at a time: the next may be about the same id, and must see what this one changes.
         if let Some(request) = self.held.take_due(cx.now_ms) {
             self.decide(request, cx, &mut out);
@@ -287,7 +309,7 @@ impl Coordinator for TransactionShard {
     ) -> Decision {
         let error = coordinator_error(error);
         self.next_last_epoch = None;
-        let mut out = self.decision();
+        let mut out = self.decision_at(cx);
         out.answers = failed
             .answers
             .into_iter()
@@ -304,7 +326,7 @@ impl Coordinator for TransactionShard {
             let retry_ms = cx.now_ms.saturating_add(RETRY_MS);
             let at_ms = match self.ids.get(&id) {
                 Some(transaction) if transaction.state.is_ending() => Some(retry_ms),
-                Some(transaction) => transaction.deadline_ms().map(|at_ms| at_ms.max(retry_ms)),
+                Some(transaction) => self.deadline_ms(transaction).map(|at_ms| at_ms.max(retry_ms)),
                 None => None,
             };
             self.arm(&id, at_ms);
@@ -344,7 +366,8 @@ impl TransactionShard {
             self.arm(&id, None);
             return;
         };
-        self.arm(&id, transaction.deadline_ms());
+        let at_ms = self.deadline_ms(&transaction);
+        self.arm(&id, at_ms);
         if !transaction.state.is_ending() {
             self.held.release(&id);
         }
@@ -365,7 +388,7 @@ impl TransactionShard {
                 Ok(TransactionResponse::Describe(self.describe(id)))
             }
             TransactionRequest::List(filters) => {
-                Ok(TransactionResponse::List(self.list(filters, cx.now_ms)))
+                Ok(TransactionResponse::List(self.list(filters, cx.wall_ms)))
             }
         };
         match response {

@@ -223,10 +223,12 @@ impl Transaction {
         completed
     }
 
-    /// When the coordinator aborts it, if it is open.
-    pub(crate) fn deadline_ms(&self) -> Option<i64> {
-        let is_open = self.state == State::Ongoing;
-        is_open.then(|| self.start_ms.saturating_add(i64::from(self.timeout_ms)))
+    /// How long the coordinator still lets it be, if it is open: never longer than its time, whatever the
+    /// clock of the coordinator before said when it began.
+    pub(crate) fn left_ms(&self, wall_ms: i64) -> Option<i64> {
+        let timeout_ms = i64::from(self.timeout_ms);
+        let left_ms = self.start_ms.saturating_add(timeout_ms).saturating_sub(wall_ms);
+        (self.state == State::Ongoing).then(|| left_ms.clamp(0, timeout_ms.max(0)))
     }
 
     /// Whether the id may be forgotten once it has been silent for long.

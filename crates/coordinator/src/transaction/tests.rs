@@ -84,6 +84,8 @@ struct Run {
     endings: Vec<TransactionEnding>,
     image: Image,
     now_ms: i64,
+    /// How far the wall clock is ahead of the clock of timers.
+    ahead_ms: i64,
     next_id: i64,
     asked: Vec<String>,
     fail_next: Option<ErrorCode>,
@@ -98,6 +100,7 @@ impl Run {
             endings: Vec::new(),
             image: image(2),
             now_ms: 0,
+            ahead_ms: 0,
             next_id: 1000,
             asked: Vec::new(),
             fail_next: None,
@@ -121,6 +124,10 @@ impl Run {
             loaded.replay(Offset(offset), record).unwrap();
         }
         assert_eq!(self.shard.logged(), loaded.logged(), "state is a function of the log");
+        if self.ahead_ms != 0 {
+            return self.out;
+        }
+        let _endings = loaded.on_loaded(&context(self.clocks(), &self.image));
         assert_eq!(self.shard.timers, loaded.timers);
         self.out
     }
@@ -129,6 +136,8 @@ impl Run {
         match *words {
             ["version", level] => self.image = image(level.parse().unwrap()),
             ["fail", "append"] => self.fail_next = Some(ErrorCode::NotEnoughReplicas),
+            // The wall clock is set to that.
+            ["wall", ms] => self.ahead_ms = ms.parse::<i64>().unwrap() - self.now_ms,
             ["pass", ms] => self.pass(ms.parse().unwrap()),
             ["markers"] => {
                 let ending = self.endings.remove(0);
@@ -205,8 +214,8 @@ impl Run {
         let caller =
             Caller { client_id: String::new(), client_host: String::new(), api_version: 0 };
         let needs_id = {
-            let (now_ms, image) = (self.now_ms, self.image.clone());
-            let cx = context(now_ms, &image);
+            let (clocks, image) = (self.clocks(), self.image.clone());
+            let cx = context(clocks, &image);
             let decision = self.shard.handle(token, &caller, request.clone(), &cx);
             let needs_id = decision.answers == [(token, TransactionResponse::NeedsProducerId)];
             if needs_id { None } else { Some(decision) }
@@ -231,9 +240,14 @@ impl Run {
         self.go_on();
     }
 
+    fn clocks(&self) -> (i64, i64) {
+        (self.now_ms, self.now_ms + self.ahead_ms)
+    }
+
     fn event(&mut self, event: impl FnOnce(&mut TransactionShard, &Context<'_>) -> Decision) {
         let image = self.image.clone();
-        let decision = event(&mut self.shard, &context(self.now_ms, &image));
+        let clocks = self.clocks();
+        let decision = event(&mut self.shard, &context(clocks, &image));
         self.carry_out(decision);
         self.go_on();
     }
@@ -242,7 +256,8 @@ impl Run {
     fn go_on(&mut self) {
         while self.shard.next_timer_ms().is_some_and(|due_ms| due_ms <= self.now_ms) {
             let image = self.image.clone();
-            let decision = self.shard.on_timer(&context(self.now_ms, &image));
+            let clocks = self.clocks();
+            let decision = self.shard.on_timer(&context(clocks, &image));
             self.carry_out(decision);
         }
     }
@@ -251,7 +266,7 @@ impl Run {
         let image = self.image.clone();
         let decision = match self.fail_next.take_if(|_| !decision.records.is_empty()) {
             Some(error) => {
-                let cx = context(self.now_ms, &image);
+                let cx = context(self.clocks(), &image);
                 self.shard.on_append_failed(decision, error, &cx)
             }
             None => decision,
@@ -370,13 +385,8 @@ fn settings() -> TransactionSettings {
     TransactionSettings { id_expiration_ms: 3_600_000 * 24, ..TransactionSettings::default() }
 }
 
-fn context(now_ms: i64, image: &Image) -> Context<'_> {
-    Context {
-        now_ms,
-        wall_ms: now_ms,
-        image,
-        new_member_id: &|| panic!("a transaction has no members"),
-    }
+fn context((now_ms, wall_ms): (i64, i64), image: &Image) -> Context<'_> {
+    Context { now_ms, wall_ms, image, new_member_id: &|| panic!("a transaction has no members") }
 }
 
 fn image(transaction_version: i16) -> Image {
@@ -530,6 +540,8 @@ mod property {
             super::Coordinator::replay(&mut loaded, super::Offset(offset), record).unwrap();
         }
         assert_eq!(run.shard.logged(), loaded.logged());
+        let cx = super::context(run.clocks(), &run.image);
+        let _endings = super::Coordinator::on_loaded(&mut loaded, &cx);
         assert_eq!(run.shard.timers, loaded.timers);
     }
 
@@ -539,7 +551,7 @@ mod property {
                 matches!(transaction.state, State::Ongoing) || transaction.state.is_ending();
             assert_eq!(
                 is_open && transaction.state == State::Ongoing,
-                transaction.deadline_ms().is_some()
+                transaction.left_ms(run.now_ms).is_some()
             );
             assert!(is_open || transaction.partitions.is_empty(), "{transaction:?}");
             assert!(transaction.epoch.0 >= 0, "{transaction:?}");

@@ -5,7 +5,7 @@
 //! Nothing here waits for another node or for the disk.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,7 +54,8 @@ pub(crate) struct QuorumLoop {
     pub(super) quorum: Quorum,
     events: mpsc::UnboundedReceiver<Event>,
     addresses: Addresses,
-    links: Rc<RefCell<HashMap<BrokerId, Link>>>,
+    /// In an order that is the same in each run: they are closed in it.
+    links: Rc<RefCell<BTreeMap<BrokerId, Link>>>,
     /// Requests of other nodes that wait for their answers.
     waiting: BTreeMap<RequestId, oneshot::Sender<Asked>>,
     next_request: u64,

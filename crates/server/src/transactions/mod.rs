@@ -60,7 +60,7 @@ impl Hosted for TransactionShard {
     }
 
     fn timer_ms(clock: &dyn Clock) -> i64 {
-        clock.wall_ms()
+        clock.monotonic_ms()
     }
 
     fn commit_wait(config: &BrokerConfig) -> Duration {

@@ -48,14 +48,16 @@ impl MetadataWatch {
         self.loader.image()
     }
 
-    /// What a node acts on is committed, the same as everywhere, and on the disks of a majority.
-    pub(crate) fn look(&mut self, machines: &[Machine]) {
+    /// What a node acts on is committed, the same as everywhere, and on the disks of a majority. Answers
+    /// whether there is more of it than before.
+    pub(crate) fn look(&mut self, machines: &[Machine]) -> bool {
+        let before = self.log.end();
         for machine in machines {
-            let Some(observer) = machine.observer() else { continue };
-            if let Some(epoch) = observer.active_controller() {
+            let epoch = machine.observer().and_then(|observer| observer.active_controller());
+            if let Some(epoch) = epoch {
                 self.on_leader(epoch, machine.place.number, "says that it leads");
             }
-            let Some(image) = observer.image() else { continue };
+            let Some(image) = machine.image() else { continue };
             let end = image.end_offset.0;
             let mut seen = self.seen.get(&machine.name).cloned().unwrap_or_default();
             if seen.life != machine.lives() {
@@ -82,6 +84,7 @@ impl MetadataWatch {
             let seen = Seen { life: machine.lives(), end, compared: to };
             self.seen.insert(machine.name.clone(), seen);
         }
+        self.log.end() > before
     }
 
     /// All that was ever committed is in every log that there is, from its begin to where it is.
@@ -200,19 +203,26 @@ fn directory() -> String {
     format!("{DATA}/{CLUSTER_METADATA_TOPIC}-0")
 }
 
-/// Whoever tells of something that is committed, more than half of the voters have it on disk.
+/// Whoever tells of something that is committed, more than half of the voters have it on disk. A voter
+/// whose disk was replaced may have told of what was there, and of nothing else; it counts with that
+/// until the new disk has come as far.
 fn assert_is_on_majority(machines: &[Machine], log: &Committed) {
     let voters: Vec<_> = machines.iter().filter(|machine| machine.place.is_controller()).collect();
-    let to = log.position(log.end());
+    let (end, to) = (log.end(), log.position(log.end()));
+    let from = to.saturating_sub(4096);
+    let check =
+        |base, bytes: &[u8]| base > end || log.check(Held { base, bytes }, from, to).is_ok();
     let has_it = |machine: &&&Machine| {
-        let held = machine.platter.with_log(&directory(), View::Durable, |base, bytes| {
-            base > log.end() || log.check(Held { base, bytes }, to.saturating_sub(4096), to).is_ok()
-        });
-        held.unwrap_or(false)
+        let platter = &machine.platter;
+        if platter.with_log(&directory(), View::Durable, check).unwrap_or(false) {
+            platter.forget_lost();
+            return true;
+        }
+        platter.with_lost_log(&directory(), check).unwrap_or(false)
     };
     let have = voters.iter().filter(has_it).count();
     let of = voters.len();
-    assert!(have > of / 2, "metadata up to {} is committed at {have} of {of}", log.end());
+    assert!(have > of / 2, "metadata up to {end} is committed at {have} of {of}");
 }
 
 /// What may become of a partition in one step, where nobody may lead who lacks records.

@@ -11,7 +11,8 @@ use crate::machine::Machine;
 use metadata::MetadataWatch;
 use partitions::PartitionWatch;
 
-/// Time between two looks at the partitions; the metadata is looked at in each tick.
+/// Time between two looks at the partitions; the metadata is looked at in each tick, and whom it trusts
+/// whenever it has grown.
 const LOOK_MS: u64 = 20;
 /// Everything is compared from its begin that often.
 const LOOK_AT_ALL_MS: u64 = 2_000;
@@ -36,13 +37,17 @@ impl Watch {
     /// # Panics
     /// Something does not hold.
     pub(crate) fn look(&mut self, machines: &[Machine], now_ms: u64) {
-        self.metadata.look(machines);
+        let has_grown = self.metadata.look(machines);
         if now_ms.is_multiple_of(LOOK_AT_ALL_MS) {
             self.metadata.look_at_all(machines);
             self.partitions.forget_compared();
         }
-        if now_ms.is_multiple_of(LOOK_MS) && self.trusts_disks {
+        let is_due = now_ms.is_multiple_of(LOOK_MS);
+        if is_due && self.trusts_disks {
             self.partitions.look(machines);
+        }
+        // Who comes into an ISR too early may have caught up a moment later.
+        if (is_due || has_grown) && self.trusts_disks {
             self.partitions.look_at_trusted(machines, self.metadata.image());
         }
     }

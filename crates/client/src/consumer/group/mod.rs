@@ -192,7 +192,7 @@ impl GroupConsumer {
         let mut without = Vec::new();
         for partition in &partitions {
             match committed.get(partition) {
-                Some(at) => self.consumer.seek(partition, Seek::Offset(at.offset))?,
+                Some(at) => self.consumer.seek_committed(partition, at)?,
                 None => without.push(partition.to_string()),
             }
         }
