@@ -96,7 +96,10 @@ impl Workload {
             let copy = copy.value(record.value.clone().unwrap_or_default());
             // Its end waits for all of them.
             drop(producer.send(copy).await?);
-            offsets.insert(at.clone(), CommittedOffset::at(record.offset.0 + 1));
+            // Who begins there must not take the word of a leader of before (KIP-320).
+            let leader_epoch = Some(record.leader_epoch.0);
+            let next = CommittedOffset { leader_epoch, ..CommittedOffset::at(record.offset.0 + 1) };
+            offsets.insert(at.clone(), next);
         }
         producer.send_offsets(&offsets, &group).await?;
         if !commits {
