@@ -115,8 +115,9 @@ impl Log {
             options.is_synced = false;
         }
         let log_start = options.log_start.0.max(segments[0].base);
+        let is_empty = segments.iter().all(|segment| segment.size == 0);
         let mut log = Self {
-            topic_id: topic_id(&home, listing.has_metadata)?,
+            topic_id: topic_id(&home, listing.has_metadata, is_empty)?,
             epochs: epochs(&home, listing.has_epochs)?,
             home,
             config,
@@ -245,13 +246,15 @@ fn names(home: &Home) -> Result<BTreeSet<String>, StorageError> {
     Ok(entries.into_iter().map(|entry| entry.name).collect())
 }
 
-fn topic_id(home: &Home, is_there: bool) -> Result<Option<TopicId>, StorageError> {
+fn topic_id(home: &Home, is_there: bool, is_empty: bool) -> Result<Option<TopicId>, StorageError> {
     if !is_there {
         return Ok(None);
     }
     let text = text(home, PARTITION_METADATA)?;
     match read_partition_metadata(&text) {
         Ok(id) => Ok(Some(id)),
+        // A disk that was full when the partition was made may have taken a part of it.
+        Err(_) if is_empty => Ok(None),
         // It is written without a sync when the partition is made: a crash may leave it empty.
         Err(_) if text.trim_matches(['\0', ' ', '\n']).is_empty() => Ok(None),
         Err(error) => {

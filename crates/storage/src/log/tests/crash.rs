@@ -403,3 +403,21 @@ fn what_was_synced_as_a_whole_is_not_synced_log_by_log() {
     assert_eq!(open(true).unwrap().0.flushed_offset(), Offset(3));
     assert!(open(false).is_err());
 }
+
+/// Simulated nodes, seed 60587: a disk that was full when the partition was made.
+#[test]
+fn a_part_of_the_topic_id_is_none_where_there_is_no_record() {
+    let disk = FaultDisk::default();
+    let id = "mpav7dCVQWSJYovnmjBlpw".parse().unwrap();
+    let config = Arc::<LogConfig>::default();
+    drop(Log::create(&as_disk(&disk), Path::new(DIR), Arc::clone(&config), Some(id), 0).unwrap());
+    let path = Path::new(DIR).join(crate::names::PARTITION_METADATA);
+    disk.open(&path, kalda_env::OpenMode::ReadWrite).unwrap().set_len(17).unwrap();
+    let open = || Log::open(&as_disk(&disk), Path::new(DIR), Arc::clone(&config), after_crash(0));
+    let (mut log, _) = open().unwrap();
+    assert_eq!(log.topic_id(), None);
+    let batch = batch(1, 10, 0);
+    log.append_as_leader(ValidBatch::own(batch).unwrap(), LeaderEpoch(0), 0).unwrap();
+    drop(log);
+    assert!(matches!(open(), Err(StorageError::Corrupt { .. })), "whose records are they?");
+}
