@@ -110,7 +110,7 @@ const FULL: Scale = Scale {
     lag_bytes: 2 << 30,
     coordinators: coordinators::Scale { transactions: 1_000, commits: 50_000, reloaded: 1_000_000 },
     cluster: cluster::Scale {
-        passes: 2,
+        passes: 1,
         kills: 3,
         partitions: 1_000,
         created: 10_000,

@@ -6,16 +6,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use kalda_controller::{LastShutdown, SUPPORTED_FEATURES};
-use kalda_model::{BrokerEpoch, Offset, Uuid};
+use kalda_model::{BrokerEpoch, CLUSTER_METADATA_TOPIC, Offset, Uuid};
 use kalda_protocol::ErrorCode;
 use kalda_protocol::messages::broker_heartbeat::{BrokerHeartbeatRequest, BrokerHeartbeatResponse};
 use kalda_protocol::messages::broker_registration::{BrokerRegistrationRequest, Feature, Listener};
+use kalda_protocol::messages::describe_quorum::{
+    DescribeQuorumRequest, DescribeQuorumResponse, RequestPartitionData, RequestTopicData,
+};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::metadata_publisher::Publication;
 use crate::broker::Broker;
-use crate::peer::PeerError;
+use crate::peer::{Link, PeerError, ask_active};
 use crate::start::{OpenedDirectories, StartError};
 
 /// The pause after the controller refused a registration that it may accept later.
@@ -84,6 +87,7 @@ pub(crate) async fn begin(
     // Whether a crash cost anything shows only when the logs are open, and they are opened as the
     // metadata says, which must know of this life first. Until then it counts as one that kept all.
     until_heard(broker).await?;
+    until_all_is_known(broker).await?;
     let known = broker.image().brokers.get(&broker.node).map(|known| known.epoch);
     let previous = opened.previous_epoch().filter(|epoch| epoch.0 >= 0).or(known);
     let mut registration = registration(broker, previous);
@@ -140,6 +144,52 @@ async fn until_heard(broker: &Broker) -> Result<(), StartError> {
         }
     }
     Ok(())
+}
+
+/// Waits until this node acts on all that the leader of the metadata has now: its own last registration
+/// is among it. Who names an older one is taken for somebody who lost what came after.
+async fn until_all_is_known(broker: &Broker) -> Result<(), StartError> {
+    let partition = RequestPartitionData { partition_index: 0 };
+    let topic = RequestTopicData {
+        topic_name: CLUSTER_METADATA_TOPIC.to_owned(),
+        partitions: vec![partition],
+    };
+    let request = DescribeQuorumRequest { topics: vec![topic] };
+    let here = async || {
+        let description = broker.quorum.describe().await?;
+        let own = description.replicas.iter().find(|it| it.replica.id == broker.node);
+        own.filter(|_| description.is_leader)?.end_offset
+    };
+    let there = async |link: Link| Ok(end_of_leader(&link.call(&request).await?));
+    let give_up = Instant::now() + registration_timeout(broker);
+    loop {
+        // What this leader has may never be committed, if the next one lacks it: so it is asked again.
+        let known = async {
+            let end = ask_active(broker, here, there).await?.answer;
+            broker.published(end).await;
+            Ok::<_, PeerError>(())
+        };
+        let why = match timeout(STILL_WAITING, known).await {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => error,
+            Err(_) => PeerError::NoController,
+        };
+        if broker.is_stopping() {
+            return Err(StartError("asked to stop while starting".to_owned()));
+        }
+        if Instant::now() >= give_up && !broker.config.roles.controller {
+            return Err(StartError(format!("no controller told how far the metadata is: {why}")));
+        }
+        tracing::info!("waiting for the controllers to elect a leader");
+    }
+}
+
+/// Where the leader's log ends, if it is the leader who answered.
+fn end_of_leader(answer: &DescribeQuorumResponse) -> Option<Offset> {
+    let part = answer.topics.first()?.partitions.first()?;
+    let mut replicas = part.current_voters.iter().chain(&part.observers);
+    let leader = replicas.find(|replica| replica.replica_id == part.leader_id)?;
+    (part.error_code == 0).then_some(Offset(leader.log_end_offset))
 }
 
 fn registration_timeout(broker: &Broker) -> Duration {
@@ -331,5 +381,43 @@ fn registration(broker: &Broker, previous: Option<BrokerEpoch>) -> BrokerRegistr
         log_dirs: broker.directories.iter().map(|directory| directory.id).collect(),
         previous_broker_epoch: previous.map_or(-1, |epoch| epoch.0),
         ..BrokerRegistrationRequest::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kalda_protocol::messages::describe_quorum::{
+        ReplicaState, ResponsePartitionData, ResponseTopicData,
+    };
+
+    use super::*;
+
+    #[test]
+    fn only_who_leads_tells_how_far_the_metadata_is() {
+        let replica = |replica_id, log_end_offset| ReplicaState {
+            replica_id,
+            log_end_offset,
+            ..ReplicaState::default()
+        };
+        let mut part = ResponsePartitionData {
+            leader_id: 2,
+            current_voters: vec![replica(1, 70), replica(2, 80)],
+            observers: vec![replica(3, 60)],
+            ..ResponsePartitionData::default()
+        };
+        let answer = |part: &ResponsePartitionData| DescribeQuorumResponse {
+            topics: vec![ResponseTopicData {
+                topic_name: CLUSTER_METADATA_TOPIC.to_owned(),
+                partitions: vec![part.clone()],
+            }],
+            ..DescribeQuorumResponse::default()
+        };
+        assert_eq!(end_of_leader(&answer(&part)), Some(Offset(80)));
+        part.leader_id = -1;
+        assert_eq!(end_of_leader(&answer(&part)), None);
+        part.leader_id = 2;
+        part.error_code = ErrorCode::NotLeaderOrFollower.code();
+        assert_eq!(end_of_leader(&answer(&part)), None);
+        assert_eq!(end_of_leader(&DescribeQuorumResponse::default()), None);
     }
 }
