@@ -70,6 +70,11 @@ impl EpochCache {
         Some((floor, *end))
     }
 
+    /// A batch of `epoch` that ends with `last` is there: no later epoch began before its end.
+    pub fn contradict(&mut self, epoch: LeaderEpoch, last: Offset) {
+        self.entries.retain(|(other, start)| *other <= epoch || *start > last);
+    }
+
     /// Forgets the epochs that begin at `end` or after: the log was cut there.
     pub fn truncate_from_end(&mut self, end: Offset) -> bool {
         let before = self.entries.len();

@@ -152,12 +152,13 @@ impl Log {
         if log.log_end < options.log_start.0 {
             log.truncate_fully_and_start_at(options.log_start, options.now_ms)?;
         }
-        log.epochs.truncate_from_end(Offset(log.log_end));
-        log.epochs.truncate_from_start(Offset(log.log_start));
+        let is_cut = log.epochs.truncate_from_end(Offset(log.log_end));
+        let is_raised = log.epochs.truncate_from_start(Offset(log.log_start));
         log.drop_stray_snapshots(&listing.snapshots)?;
         log.unsynced = Unsynced::flushed_up_to(log.log_end);
         log.closed_at = clean_end.filter(|end| listing.snapshots.last() == Some(end));
-        if clean_end.is_none() {
+        // What is appended next must not stand beside epochs on disk that are gone here.
+        if clean_end.is_none() || is_cut || is_raised {
             log.unsynced.on_epochs_changed();
         }
         Ok((log, report))

@@ -123,6 +123,7 @@ impl Log {
             let segment = &mut self.segments[index];
             segment.prepare(&home)?;
             segment.on_appended(&header, position, interval);
+            self.epochs.contradict(header.leader_epoch, header.last_offset());
             self.epochs.assign(header.leader_epoch, header.base_offset);
             self.log_end = header.last_offset().0 + 1;
             expected = self.log_end;

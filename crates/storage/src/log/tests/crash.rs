@@ -421,3 +421,24 @@ fn a_part_of_the_topic_id_is_none_where_there_is_no_record() {
     drop(log);
     assert!(matches!(open(), Err(StorageError::Corrupt { .. })), "whose records are they?");
 }
+
+/// Simulated nodes, seed 81133: a leader that wrote nothing, stopped, and then copied an older epoch's record.
+#[test]
+fn an_epoch_without_records_does_not_come_back() {
+    let mut rig = Rig::new(LogConfig::default());
+    rig.append(&batch(3, 10, 0));
+    rig.log.assign_epoch_start(LeaderEpoch(1));
+    rig.log.flush().unwrap();
+    rig.close_and_reopen();
+    rig.append(&batch(1, 10, 0));
+    rig.log.flush().unwrap();
+    let epoch_0 = |log: &Log| log.end_offset_for_epoch(LeaderEpoch(0));
+    assert_eq!(epoch_0(&rig.log), Some((LeaderEpoch(0), Offset(4))));
+    let path = Path::new(DIR).join(crate::names::LEADER_EPOCH_CHECKPOINT);
+    assert_eq!(rig.disk.read(&path).unwrap(), b"0\n1\n0 0\n");
+    // A disk that has it from before is healed by what the records say.
+    let file = rig.disk.open(&path, kalda_env::OpenMode::ReadWrite).unwrap();
+    file.write_all_at(b"0\n2\n0 0\n1 3\n", 0).unwrap();
+    rig.reopen(Cut::Kill, after_crash(0));
+    assert_eq!(epoch_0(&rig.log), Some((LeaderEpoch(0), Offset(4))));
+}
