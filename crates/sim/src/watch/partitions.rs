@@ -1,10 +1,10 @@
 //! The partitions' logs: one leader per epoch, watermarks that do not go back, and committed records
 //! that are on the disk of everybody who is trusted to have them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use kalda_metadata::Image;
-use kalda_model::{BrokerId, LeaderEpoch, Offset};
+use kalda_model::{BrokerEpoch, BrokerId, LeaderEpoch, Offset};
 use kalda_server::ObservedPartition;
 
 use super::committed::{Committed, Held};
@@ -21,9 +21,10 @@ pub(crate) struct PartitionWatch {
     leaders: BTreeMap<(At, LeaderEpoch), Leader>,
     /// Up to which byte a log was compared, by machine, its life, and what of its disk.
     compared: BTreeMap<(At, String, u64, View), usize>,
-    /// How often each machine got an empty disk, and where it is still thought to have its records.
+    /// How often each machine got an empty disk, and where it is still thought to have its records; with its
+    /// epoch of then, under which it may also be let into another ISR.
     wipes: BTreeMap<String, u64>,
-    exempt: BTreeSet<(At, BrokerId)>,
+    exempt: BTreeMap<(At, BrokerId), Option<BrokerEpoch>>,
     pub(crate) looks: u64,
 }
 
@@ -53,15 +54,17 @@ impl PartitionWatch {
 
     /// Whoever is in sync or eligible has all that is committed on its disk, whatever happens next.
     pub(crate) fn look_at_trusted(&mut self, machines: &[Machine], image: &Image) {
-        self.exempt_wiped(machines);
+        self.exempt_wiped(machines, image);
         for topic in image.topics.iter() {
             for (index, partition) in &topic.partitions {
                 let at: At = (topic.name.to_string(), *index);
                 let trusted: Vec<BrokerId> =
                     partition.isr.iter().chain(&partition.elr).copied().collect();
-                self.exempt.retain(|(of, broker)| *of != at || trusted.contains(broker));
+                self.exempt.retain(|(of, broker), epoch| {
+                    *of != at || trusted.contains(broker) || *epoch == epoch_of(image, *broker)
+                });
                 for broker in trusted {
-                    let is_exempt = self.exempt.contains(&(at.clone(), broker));
+                    let is_exempt = self.exempt.contains_key(&(at.clone(), broker));
                     let machine = machines.iter().find(|machine| machine.place.number == broker.0);
                     if let Some(machine) = machine.filter(|_| !is_exempt) {
                         let end = self.logs.get(&at).map_or(0, Committed::end);
@@ -114,13 +117,14 @@ impl PartitionWatch {
     }
 
     /// An empty disk lacks what it is trusted to have, until the controller knows.
-    fn exempt_wiped(&mut self, machines: &[Machine]) {
+    fn exempt_wiped(&mut self, machines: &[Machine], image: &Image) {
         for machine in machines {
             let wipes = machine.platter.wipes();
             let known = self.wipes.insert(machine.name.clone(), wipes);
             if known.unwrap_or_default() != wipes {
                 let broker = BrokerId(machine.place.number);
-                self.exempt.extend(self.logs.keys().map(|at| (at.clone(), broker)));
+                let epoch = epoch_of(image, broker);
+                self.exempt.extend(self.logs.keys().map(|at| ((at.clone(), broker), epoch)));
             }
         }
     }
@@ -175,6 +179,10 @@ impl PartitionWatch {
         }
         self.compared.insert(key, to);
     }
+}
+
+fn epoch_of(image: &Image, broker: BrokerId) -> Option<BrokerEpoch> {
+    image.brokers.get(&broker).map(|known| known.epoch)
 }
 
 fn directory((topic, index): &At) -> String {
