@@ -40,6 +40,9 @@ pub enum Outcome {
     },
     /// Something was appended: it is to be flushed.
     Appended,
+    /// The log was cut. Its recovery point on disk has to be as low before anything is appended: a recovery
+    /// takes for lost what lies below that and is not there.
+    Truncated,
     /// Give this to the quorum.
     Report(Input),
     /// See [`Effect::BecameLeader`].
@@ -122,6 +125,7 @@ impl MetadataLog {
                 Effect::Truncate(to) => {
                     self.log.truncate_to(to, now_ms)?;
                     self.log.flush()?;
+                    outcomes.push(Outcome::Truncated);
                 }
                 Effect::WriteSnapshot { id, position, bytes, is_last } => {
                     let installed = self.write_fetched(id, position, &bytes, is_last, now_ms)?;

@@ -19,6 +19,7 @@ use kalda_raft::quorum::{
     VoterEndpoint,
 };
 use kalda_raft::{CarryOutError, Outcome};
+use kalda_storage::Checkpoint;
 use tokio::sync::{mpsc, oneshot};
 
 use super::active::Active;
@@ -30,6 +31,7 @@ use super::wire;
 use crate::broker::Broker;
 use crate::directory::DataDirectory;
 use crate::peer::{self, Link};
+use crate::tasks::housekeeping::write_checkpoint;
 use crate::tasks::metadata_publisher::Publication;
 
 /// Events that are seen to before the clock is looked at again.
@@ -293,6 +295,12 @@ impl QuorumLoop {
                 let _gone = answer.send(Asked { response, records, leader_address, log_start });
             }
             Outcome::Appended => self.directory.flusher.mark_dirty(Arc::clone(&self.log) as _),
+            Outcome::Truncated => {
+                let noted = write_checkpoint(&self.directory, Checkpoint::RecoveryPoint);
+                if let Err(error) = noted {
+                    self.directory.fail(&error);
+                }
+            }
             Outcome::BecameLeader { epoch, epoch_start } => {
                 self.elected = Some((epoch, epoch_start));
             }

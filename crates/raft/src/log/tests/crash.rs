@@ -6,6 +6,7 @@ use kalda_storage::fault_disk::{Cut, FaultDisk, Faults};
 use kalda_protocol::stored::metadata::AbortTransactionRecord;
 
 use super::*;
+use crate::quorum::Effect;
 
 /// What a life replayed, one decision after the other.
 #[derive(Default)]
@@ -218,6 +219,28 @@ fn a_log_that_lost_what_was_durable_is_refused() {
     for _ in 0..2 {
         assert!(MetadataLog::open(&opening).is_err());
     }
+}
+
+/// Simulated nodes, seed 81847: a follower that was cut, and lost its power before the recovery point was
+/// written anew, did not start any more.
+#[test]
+fn whoever_keeps_the_recovery_point_is_told_of_a_cut() {
+    let disk = FaultDisk::default();
+    let (mut log, _) = open(&disk);
+    for number in 0..5 {
+        log.append(&decision(number, 2).1).unwrap();
+    }
+    log.flush();
+    let cut_at = Offset(log.log.end_offset().0 - 2);
+    let after = Effect::Resigned { epoch: LeaderEpoch(1) };
+    let outcomes = log.log.carry_out(vec![Effect::Truncate(cut_at), after], 0).unwrap();
+    assert_eq!(outcomes, [Outcome::Truncated, Outcome::Resigned { epoch: LeaderEpoch(1) }]);
+    let end = log.log.end_offset();
+    assert!(end <= cut_at);
+    drop(log);
+    let as_disk: Arc<dyn Disk> = Arc::new(disk.after(Cut::Forget));
+    let opening = Opening { recovery_point: end, ..opening(&as_disk, Path::new("/data")) };
+    assert_eq!(MetadataLog::open(&opening).unwrap().0.end_offset(), end);
 }
 
 #[test]
