@@ -21,6 +21,8 @@ pub struct QuorumState {
     pub leader: Option<BrokerId>,
     /// Whom this voter voted for in it.
     pub voted: Option<(BrokerId, DirectoryId)>,
+    /// It began with an empty disk, and that has not been known to be complete yet.
+    pub is_newcomer: bool,
 }
 
 /// The file cannot be used.
@@ -42,6 +44,9 @@ struct Json {
     voted_id: i32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     voted_directory_id: Option<String>,
+    /// Not Kafka's, who passes it over.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    is_newcomer: bool,
     #[serde(rename = "data_version")]
     data_version: i16,
 }
@@ -74,6 +79,7 @@ impl QuorumState {
             epoch: LeaderEpoch(json.leader_epoch),
             leader: known(json.leader_id),
             voted: known(json.voted_id).map(|id| (id, directory)),
+            is_newcomer: json.is_newcomer,
         }))
     }
 
@@ -90,6 +96,7 @@ impl QuorumState {
             voted_directory_id: Some(
                 self.voted.map_or(DirectoryId::ZERO, |(_, directory)| directory).to_string(),
             ),
+            is_newcomer: self.is_newcomer,
             data_version: VERSION,
         };
         let text = serde_json::to_vec(&json).expect("numbers and an id are JSON");
@@ -112,6 +119,7 @@ mod tests {
             epoch: LeaderEpoch(7),
             leader: Some(BrokerId(1)),
             voted: Some((BrokerId(1), DirectoryId::from_bytes([5; 16]))),
+            is_newcomer: true,
         };
         state.store(&FsDisk, dir.path()).unwrap();
         assert_eq!(QuorumState::load(&FsDisk, dir.path()).unwrap(), Some(state));

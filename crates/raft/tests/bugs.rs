@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bugs {
+    mod newcomers;
     pub(crate) mod one;
     mod static_voters;
 }

@@ -12,11 +12,14 @@ use crate::quorum_state::QuorumState;
 impl Quorum {
     pub(super) fn on_vote(&mut self, id: RequestId, vote: &VoteRequest, at: Moment<'_>) {
         let refusal = self.take_vote(vote, at).err();
+        self.note_end(vote.candidate.id, vote.epoch, vote.last);
         let granted = refusal.is_none() && self.grants(vote);
         if granted && !vote.pre_vote && self.election.voted.is_none() {
             let directory = vote.candidate.directory.unwrap_or(DirectoryId::ZERO);
             let voted = Some((vote.candidate.id, directory));
-            self.persist(QuorumState { voted, ..self.election });
+            let is_newcomer = self.election.is_newcomer && !self.is_first_start(vote.last);
+            self.persist(QuorumState { voted, is_newcomer, ..self.election });
+            self.elects_in = is_newcomer.then_some(vote.epoch);
             self.give_up_election(at);
         }
         self.answer(id, refusal, ResponseBody::Vote { granted });
@@ -48,7 +51,7 @@ impl Quorum {
     }
 
     fn grants(&self, vote: &VoteRequest) -> bool {
-        let is_up_to_date = vote.last >= self.log.end();
+        let is_up_to_date = self.is_up_to_date(vote.last);
         if vote.pre_vote {
             let hears_leader = match &self.role {
                 Role::Leader(_) => true,
@@ -64,7 +67,10 @@ impl Quorum {
                 let is_same = is_any || vote.candidate.directory == Some(directory);
                 may_vote && id == vote.candidate.id && is_same
             }
-            None => may_vote && self.election.leader.is_none() && is_up_to_date,
+            None => {
+                let is_bound = self.may_have_voted(vote.candidate.id, vote.epoch);
+                may_vote && self.election.leader.is_none() && is_up_to_date && !is_bound
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Fetch and FetchSnapshot as a follower asks for them: growing, cutting and replacing its log.
 
-use kalda_model::{BrokerId, Offset};
+use kalda_model::{BrokerId, LeaderEpoch, Offset};
 
 use super::effect::{Effect, Fault};
 use super::log_view::{LogView, OffsetAndEpoch};
@@ -74,7 +74,10 @@ impl Quorum {
     /// record is nowhere else, and nobody whose log is shorter gets the vote of who has it.
     pub(super) fn may_stand(&self) -> bool {
         let mut sets = self.log.voters_since(self.high_watermark);
-        self.installing.is_none() && sets.any(|voters| voters.contains(&self.local))
+        let is_voter = sets.any(|voters| voters.contains(&self.local));
+        self.installing.is_none()
+            && is_voter
+            && (self.log.end_offset() == Offset::ZERO || self.is_up_to_date(self.log.end()))
     }
 
     /// Asks anyone, at a measured pace.
@@ -85,8 +88,12 @@ impl Quorum {
         if at.now < self.discover_at {
             return self.discover_at;
         }
-        let Some(request) = self.fetch_request() else { return i64::MAX };
+        let Some(mut request) = self.fetch_request() else { return i64::MAX };
         let Some(peer) = self.any_peer(at) else { return i64::MAX };
+        if self.election.is_newcomer && self.leader() != Some(peer) {
+            // Others like it want to hear how far it is; no leader is to take it for a follower.
+            request = FetchRequest { replica: self.local, epoch: LeaderEpoch(0), ..request };
+        }
         self.discover_at = at.now + self.settings.retry_backoff_ms * DISCOVERY_BACKOFFS;
         self.send(peer, Request::Fetch(request), at)
     }
@@ -102,7 +109,7 @@ impl Quorum {
         let Role::Follower(following) = &self.role else { return None };
         match following.snapshot {
             Some((id, position)) => Some(Request::FetchSnapshot(FetchSnapshotRequest {
-                replica: self.local,
+                replica: self.fetches_as(),
                 epoch: self.epoch(),
                 id,
                 position: position?,
@@ -114,7 +121,7 @@ impl Quorum {
     /// Only what is on disk is told to a leader: it may commit on the strength of it.
     fn fetch_request(&self) -> Option<FetchRequest> {
         self.installing.is_none().then(|| FetchRequest {
-            replica: self.local,
+            replica: self.fetches_as(),
             epoch: self.epoch(),
             end: self.log.flushed_end(),
             high_watermark: self.high_watermark,
@@ -157,12 +164,14 @@ impl Quorum {
         } else if let Some(id) = fetch.snapshot {
             self.begin_snapshot(from, id, at);
         } else {
+            let (told, has_more) = (fetch.high_watermark, !fetch.batches.is_empty());
             self.append_fetched(fetch.batches);
-            let high_watermark = fetch.high_watermark.min(self.log.end_offset());
+            let high_watermark = told.min(self.log.end_offset());
             if high_watermark > self.high_watermark {
                 self.high_watermark = high_watermark;
                 self.effects.push(Effect::HighWatermark(high_watermark));
             }
+            self.note_committed(told, has_more);
         }
     }
 

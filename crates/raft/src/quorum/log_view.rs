@@ -103,9 +103,14 @@ impl LogView {
 
     /// The end of what survives a power cut, with the epoch of the record before it.
     pub(super) fn flushed_end(&self) -> OffsetAndEpoch {
-        let index = self.epochs.partition_point(|(_, start)| *start < self.flushed);
+        self.end_before(self.flushed)
+    }
+
+    /// `offset`, with the epoch of the record before it.
+    pub(super) fn end_before(&self, offset: Offset) -> OffsetAndEpoch {
+        let index = self.epochs.partition_point(|(_, start)| *start < offset);
         let epoch = index.checked_sub(1).map_or(self.start.epoch, |last| self.epochs[last].0);
-        OffsetAndEpoch { epoch, offset: self.flushed }
+        OffsetAndEpoch { epoch, offset }
     }
 
     /// Everything below it survives a power cut.

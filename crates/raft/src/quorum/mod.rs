@@ -12,6 +12,7 @@ mod follow;
 mod kraft_version;
 mod log_view;
 mod message;
+mod newcomer;
 mod peers;
 mod reconfiguration;
 mod role;
@@ -22,7 +23,7 @@ mod transition;
 mod voters;
 mod watermark;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use kalda_env::Rng;
 use kalda_model::{BrokerId, DirectoryId, LeaderEpoch, Offset};
@@ -35,6 +36,7 @@ pub use message::{
     Batch, Body, Control, FetchRequest, FetchResponse, FetchSnapshotRequest, FetchSnapshotResponse,
     Refusal, Request, Response, ResponseBody, VoteRequest,
 };
+use newcomer::Heard;
 use peers::Peers;
 use role::Role;
 pub use role::RoleName;
@@ -77,6 +79,10 @@ pub struct Quorum {
     /// Never goes back. Everything below is committed.
     high_watermark: Offset,
     peers: Peers,
+    /// Of the other voters, while this one is a newcomer.
+    heard: BTreeMap<BrokerId, Heard>,
+    /// The epoch for which this one, a newcomer, gave its vote in this life.
+    elects_in: Option<LeaderEpoch>,
     /// No node is asked for the leader before.
     discover_at: i64,
     /// The snapshot whose log the shell puts in the place of this one.
@@ -94,13 +100,19 @@ impl Quorum {
         now_ms: i64,
         rng: &dyn Rng,
     ) -> (Self, Vec<Effect>) {
-        let none = QuorumState { epoch: LeaderEpoch(0), leader: None, voted: None };
         let log_epoch = restored.log.end().epoch;
+        let own = restored.log.voters().voter(restored.id);
+        let is_static = own.is_some_and(|voter| voter.key.directory.is_none());
+        let is_newcomer = is_static && restored.log.end_offset() == Offset::ZERO;
+        let none = QuorumState { epoch: LeaderEpoch(0), leader: None, voted: None, is_newcomer };
         let known = restored.quorum_state.unwrap_or(none);
         // The file may be older than the log only if it was lost: its votes are for epochs that
         // are over.
-        let election =
-            if known.epoch < log_epoch { QuorumState { epoch: log_epoch, ..none } } else { known };
+        let election = if known.epoch < log_epoch {
+            QuorumState { epoch: log_epoch, leader: None, voted: None, ..known }
+        } else {
+            known
+        };
         let high_watermark = restored.log.start_offset();
         let mut quorum = Self {
             local: ReplicaKey { id: restored.id, directory: Some(restored.directory) },
@@ -110,6 +122,8 @@ impl Quorum {
             log: restored.log,
             high_watermark,
             peers: Peers::default(),
+            heard: BTreeMap::new(),
+            elects_in: None,
             discover_at: now_ms,
             installing: None,
             wake_at: now_ms,
@@ -136,6 +150,7 @@ impl Quorum {
             Input::Gone(node) => self.on_gone(node, at),
             Input::Flushed(up_to) => {
                 self.log.on_flushed(up_to);
+                self.settle_in();
                 self.advance_high_watermark(at);
             }
             Input::SnapshotTaken(id) => self.on_snapshot_taken(id),

@@ -79,6 +79,10 @@ pub(super) struct Following {
     pub(super) has_fetched: bool,
     /// The end of the log that the leader was told of last; what it answers is about that.
     pub(super) told: Option<Offset>,
+    /// Where the leader's log ended at some time of a newcomer's life.
+    pub(super) seen_end: Option<Offset>,
+    /// A newcomer is none any more when its log is on its disk up to here.
+    pub(super) complete_at: Option<Offset>,
     /// The leader is not told before how this voter differs from what the log says of it.
     pub(super) announce_at: i64,
     /// The snapshot that is being fetched, and how much of it is here; None at the end of it, when

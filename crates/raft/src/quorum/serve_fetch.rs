@@ -21,6 +21,9 @@ const OBSERVER_SESSION_MS: i64 = 300_000;
 impl Quorum {
     pub(super) fn on_fetch(&mut self, id: RequestId, fetch: &FetchRequest, at: Moment<'_>) {
         let is_sane = fetch.end.offset >= Offset::ZERO && fetch.replica.id != self.local.id;
+        if is_sane {
+            self.note_end(fetch.replica.id, fetch.epoch, fetch.end);
+        }
         let refusal = self.leader_refusal(fetch.epoch);
         if let Some(refusal) = refusal.or((!is_sane).then_some(Refusal::InvalidRequest)) {
             return self.answer(id, Some(refusal), ResponseBody::Plain);

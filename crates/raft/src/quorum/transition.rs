@@ -51,7 +51,9 @@ impl Quorum {
         if epoch > self.epoch() {
             match leader {
                 Some(leader) => {
-                    self.persist(QuorumState { epoch, leader: Some(leader), voted: None });
+                    let leader_known =
+                        QuorumState { epoch, leader: Some(leader), voted: None, ..self.election };
+                    self.persist(leader_known);
                     self.follow(leader, at);
                 }
                 None => self.become_unattached(epoch, at),
@@ -98,7 +100,7 @@ impl Quorum {
             Role::Follower(following) => following.fetch_deadline.min(random),
             Role::Leader(_) | Role::Resigned { .. } => random,
         };
-        self.persist(QuorumState { epoch, leader: None, voted: None });
+        self.persist(QuorumState { epoch, leader: None, voted: None, ..self.election });
         self.enter(Role::Unattached { deadline });
     }
 
@@ -119,6 +121,8 @@ impl Quorum {
             fetch_deadline: at.now + self.settings.fetch_timeout_ms,
             has_fetched: false,
             told: None,
+            seen_end: None,
+            complete_at: None,
             announce_at: at.now,
             snapshot: None,
         }));
@@ -137,6 +141,7 @@ impl Quorum {
             epoch: LeaderEpoch(epoch),
             leader: None,
             voted: Some((self.local.id, directory)),
+            ..self.election
         });
         self.enter(Role::Candidate(self.own_vote(at)));
         self.count_votes(at);
@@ -154,7 +159,8 @@ impl Quorum {
     pub(super) fn become_leader(&mut self, granting: Vec<BrokerId>, at: Moment<'_>) {
         let epoch = self.election.epoch;
         assert!(self.log.end().epoch < epoch, "nobody wrote in an epoch before its leader");
-        self.persist(QuorumState { leader: Some(self.local.id), ..self.election });
+        let leader = Some(self.local.id);
+        self.persist(QuorumState { leader, is_newcomer: false, ..self.election });
         let epoch_start = self.log.end_offset();
         self.enter(Role::Leader(Box::new(Leading {
             epoch_start,

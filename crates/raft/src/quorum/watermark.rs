@@ -1,6 +1,6 @@
 //! The leader's own work: what a majority has on its disks, and whether a majority still listens.
 
-use kalda_model::Offset;
+use kalda_model::{BrokerId, Offset};
 
 use super::effect::{Effect, ReplicaProgress};
 use super::message::ResponseBody;
@@ -108,7 +108,9 @@ impl Quorum {
             let fetching = leading.key_of(voter);
             *fetching.unwrap_or(&voter.key)
         });
-        let observers = leading.replicas.keys().filter(|key| !voters.contains(key));
+        let nameless = |key: &&ReplicaKey| key.id == BrokerId::NONE;
+        let observers =
+            leading.replicas.keys().filter(|key| !voters.contains(key) && !nameless(key));
         keys.map(|key| of(key, true)).chain(observers.map(|key| of(*key, false))).collect()
     }
 }

@@ -242,15 +242,26 @@ impl World {
     }
 
     /// One voter may lose its disk in a run, if the others can do without it: while a change of the
-    /// voters is under way, a replica that is a voter to some only may be the one that they need.
+    /// voters is under way, a replica that is a voter to some only may be the one that they need; and
+    /// of static voters with empty disks nobody can say whether they ever had anything.
     fn wipe_at_random(&mut self, index: usize) {
         let live = self.nodes.iter().filter_map(|node| node.live.as_ref());
         let on_disk: Vec<_> = self.nodes.iter().map(|node| node.disk.view()).collect();
         let known = on_disk.iter().chain(live.map(Quorum::log)).map(|log| log.voters());
         let keys: BTreeSet<Vec<_>> =
             known.map(|voters| voters.iter().map(|voter| voter.key).collect()).collect();
-        let can_do_without = keys.len() == 1 && keys.iter().all(|voters| voters.len() >= 3);
-        if self.kraft_version > 0 && self.wiped.is_none() && can_do_without {
+        // A disk that is formatted for static voters would not know that they are records by now.
+        let is_upgraded = on_disk.iter().any(|log| log.kraft_version() > self.kraft_version);
+        let has_enough = keys.len() == 1 && keys.iter().all(|voters| voters.len() >= 3);
+        let is_written = self.nodes.iter().all(|node| node.disk.flushed == node.disk.batches.len());
+        let can_do_without = has_enough && is_written && !is_upgraded;
+        let is_settled = |disk: &Disk| {
+            let is_newcomer = disk.quorum_state.is_none_or(|state| state.is_newcomer);
+            !is_newcomer && (disk.flushed > 0 || disk.snapshot.is_some())
+        };
+        let others = self.nodes.iter().enumerate().filter(|(other, _)| *other != index);
+        let are_settled = others.map(|(_, node)| &node.disk).all(is_settled);
+        if (self.kraft_version > 0 || are_settled) && self.wiped.is_none() && can_do_without {
             self.wipe(index);
         }
     }
@@ -263,6 +274,8 @@ impl World {
         let directory = self.next_directory();
         let new = Disk::new(directory, formatted);
         self.lost_disk = Some(std::mem::replace(&mut self.nodes[index].disk, new));
+        // What was sent to the old one does not reach the new one.
+        self.queue.retain(|_, (to, _, event)| *to != index || matches!(event, Event::Start));
         self.start(index);
     }
 

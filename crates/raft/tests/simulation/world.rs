@@ -87,7 +87,7 @@ pub(crate) struct World {
     pub(crate) wiped: Option<ReplicaKey>,
     /// What that disk held. What it acknowledged before was there.
     pub(crate) lost_disk: Option<Disk>,
-    queue: BTreeMap<(i64, u64), (usize, u64, Event)>,
+    pub(crate) queue: BTreeMap<(i64, u64), (usize, u64, Event)>,
     queued: u64,
     requests: u64,
     directories: u128,
@@ -395,7 +395,9 @@ impl World {
         });
         let lost = self.wiped.zip(self.lost_disk.as_ref());
         let had = lost.is_some_and(|(key, disk)| voters.contains(&key) && disk.has_durably(batch));
-        let count = have.count() + usize::from(had);
+        let is_new = |replica: &ReplicaKey| Some(replica.id) == self.wiped.map(|key| key.id);
+        let have: Vec<_> = have.map(|other| self.key(other)).collect();
+        let count = have.len() + usize::from(had && !have.iter().any(is_new));
         assert!(count >= voters.majority(), "committed at {end} without a majority");
     }
 

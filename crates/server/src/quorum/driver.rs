@@ -74,6 +74,7 @@ pub(crate) struct QuorumLoop {
     pub(super) is_writing_snapshot: bool,
     /// Nodes of other clusters, each complained of once.
     foreign: BTreeSet<HostPort>,
+    has_told_of_withheld_votes: bool,
     has_failed: bool,
 }
 
@@ -103,6 +104,7 @@ impl QuorumLoop {
             resigning: Vec::new(),
             is_writing_snapshot: false,
             foreign: BTreeSet::new(),
+            has_told_of_withheld_votes: false,
             has_failed: false,
             broker,
         };
@@ -235,6 +237,12 @@ impl QuorumLoop {
         }
         self.broker.set_kraft_version(self.quorum.log().kraft_version());
         self.broker.active_controller.set(self.active_controller());
+        if self.quorum.withholds_votes() && !self.has_told_of_withheld_votes {
+            self.has_told_of_withheld_votes = true;
+            tracing::warn!(
+                "the metadata directory of this controller was empty while others are not: it gives no vote before it has followed a leader or heard from all of controller.quorum.voters. Start the others"
+            );
+        }
     }
 
     fn active_controller(&self) -> peer::Active {
