@@ -32,6 +32,7 @@ use crate::tasks::broker_lifecycle::Lifecycle;
 use crate::tasks::cleaner::Cleaner;
 use crate::tasks::damage::Damages;
 use crate::tasks::directory_move::Moves;
+use crate::tasks::housekeeping::Housekeeper;
 use crate::tasks::replica_fetcher::Fetchers;
 use crate::transactions::TransactionCoordinator;
 use crate::watched::Watched;
@@ -125,6 +126,7 @@ pub(crate) struct Broker {
     pub(crate) directory_assignments: DirectoryAssignments,
     pub(crate) moves: Moves,
     pub(crate) cleaner: Cleaner,
+    pub(crate) housekeeper: Housekeeper,
     pub(crate) stop: Stop,
     image: RwLock<Arc<Image>>,
     /// The end of the metadata that this node acts on.
@@ -184,6 +186,7 @@ impl Broker {
             directory_assignments: DirectoryAssignments::default(),
             moves: Moves::default(),
             cleaner: Cleaner::default(),
+            housekeeper: Housekeeper::default(),
             stop: parts.stop,
             image: RwLock::default(),
             published: Watched::default(),

@@ -295,6 +295,19 @@ impl LogDirectory {
         self.disk.remove_dir_all(path).map_err(StorageError::disk(path))
     }
 
+    /// Removes a file that a log of this directory has given up.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub fn remove_doomed(&self, path: &Path) -> Result<(), StorageError> {
+        match self.disk.remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(StorageError::Disk { path: path.to_owned(), source: error })
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn read_text(&self, name: &str) -> Result<Option<String>, StorageError> {
         let path = self.path.join(name);
         match self.disk.read(&path) {

@@ -5,6 +5,8 @@ use std::fs;
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
@@ -21,8 +23,10 @@ pub(super) const HEAP: &str = "768m";
 const PORTS: std::ops::Range<u16> = 21_000..32_000;
 /// What the files begin with that a wiped node keeps.
 const KEPT: [&str; 4] = ["__cluster_metadata", "meta.properties", "bootstrap.checkpoint", ".lock"];
+/// What was deleted is gone by then.
+const DELETION_MAX: Duration = Duration::from_secs(60);
 /// The same for both.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 8] = [
     "process.roles=broker,controller",
     "controller.listener.names=CONTROLLER",
     "default.replication.factor=3",
@@ -30,6 +34,8 @@ const SETTINGS: [&str; 7] = [
     "offsets.topic.replication.factor=3",
     "transaction.state.log.replication.factor=3",
     "transaction.state.log.min.isr=2",
+    // What one load leaves is gone before the next one.
+    "log.segment.delete.delay.ms=0",
 ];
 
 /// The cluster. Dropping it kills its nodes.
@@ -143,14 +149,33 @@ impl Cluster {
         self.nodes.iter().map(|node| node.broker.resident_mib()).sum()
     }
 
-    /// Writes what a load has left in the page cache: the next one is not to pay for it.
+    /// Waits until the topics that were deleted are gone from the disk, and writes what a load has left in
+    /// the page cache: the next one is to pay for neither.
     pub(super) fn settle(&self) -> Outcome<()> {
+        let deadline = Instant::now() + DELETION_MAX;
+        for node in &self.nodes {
+            while self.is_deleting(node.id)? {
+                if Instant::now() > deadline {
+                    return Err("deleted topics stay on the disk".into());
+                }
+                thread::sleep(Duration::from_millis(50));
+            }
+        }
         Ok(rustix::fs::syncfs(fs::File::open(self.directory.path())?)?)
     }
 
     /// Ends all and leaves the directory, for whoever wants to know what went wrong.
     pub(super) fn keep(self) -> PathBuf {
         self.directory.keep()
+    }
+
+    fn is_deleting(&self, id: i32) -> Outcome<bool> {
+        for entry in fs::read_dir(self.own(id).join("data"))? {
+            if entry?.file_name().to_string_lossy().ends_with("-delete") {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn own(&self, id: i32) -> PathBuf {

@@ -81,6 +81,7 @@ pub(super) fn close(
     let mut first_error = None;
     // First the cleaner: a move may be waiting for it.
     broker.cleaner.finish();
+    broker.housekeeper.finish();
     broker.moves.finish();
     // From here on logs are flushed by closing them: two must not do it to one log at once.
     for directory in &broker.directories {

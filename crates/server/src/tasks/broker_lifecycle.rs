@@ -86,7 +86,6 @@ pub(crate) async fn begin(
 ) -> Result<(), StartError> {
     // Whether a crash cost anything shows only when the logs are open, and they are opened as the
     // metadata says, which must know of this life first. Until then it counts as one that kept all.
-    until_heard(broker).await?;
     until_all_is_known(broker).await?;
     let known = broker.image().brokers.get(&broker.node).map(|known| known.epoch);
     let previous = opened.previous_epoch().filter(|epoch| epoch.0 >= 0).or(known);
@@ -125,29 +124,9 @@ pub(crate) async fn begin(
     }
 }
 
-/// Waits until this node has heard how far the metadata is, and says so while nobody tells. A node that
-/// is a controller too goes on waiting: the others need it to elect a leader.
-async fn until_heard(broker: &Broker) -> Result<(), StartError> {
-    let give_up = Instant::now() + registration_timeout(broker);
-    let heard = broker.published(Offset(1));
-    let mut heard = std::pin::pin!(heard);
-    while timeout(STILL_WAITING, &mut heard).await.is_err() {
-        if broker.is_stopping() {
-            return Err(StartError("asked to stop while starting".to_owned()));
-        }
-        tracing::info!("waiting for a majority of the controllers to elect a leader");
-        if Instant::now() >= give_up && !broker.config.roles.controller {
-            return Err(StartError(format!(
-                "no controller let this broker in: {}",
-                PeerError::NoController
-            )));
-        }
-    }
-    Ok(())
-}
-
-/// Waits until this node acts on all that the leader of the metadata has now: its own last registration
-/// is among it. Who names an older one is taken for somebody who lost what came after.
+/// Waits until this node acts on all that the leader of the metadata has now, and says so while nobody
+/// leads: its own last registration is among it, and who names an older one is taken for somebody who
+/// lost what came after. A node that is a controller too goes on waiting: the others need it to elect one.
 async fn until_all_is_known(broker: &Broker) -> Result<(), StartError> {
     let partition = RequestPartitionData { partition_index: 0 };
     let topic = RequestTopicData {
@@ -178,9 +157,9 @@ async fn until_all_is_known(broker: &Broker) -> Result<(), StartError> {
             return Err(StartError("asked to stop while starting".to_owned()));
         }
         if Instant::now() >= give_up && !broker.config.roles.controller {
-            return Err(StartError(format!("no controller told how far the metadata is: {why}")));
+            return Err(StartError(format!("no controller let this broker in: {why}")));
         }
-        tracing::info!("waiting for the controllers to elect a leader");
+        tracing::info!("waiting for a majority of the controllers to elect a leader");
     }
 }
 

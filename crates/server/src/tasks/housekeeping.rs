@@ -1,13 +1,16 @@
-//! What has to be done from time to time: retention, rolling by age, removal of what was deleted,
-//! checkpoints, and the flushes of page-cache mode.
+//! The thread that does what has to be done from time to time: retention, rolling by age, removal of what
+//! was deleted, checkpoints, and the flushes of page-cache mode. All of it waits for the disk, and the
+//! removal of large files for a tenth of a second and more.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use kalda_env::{Ended, Next, Worker};
 use kalda_model::{CLUSTER_METADATA_TOPIC, Offset, TopicPartition};
 use kalda_storage::{Checkpoint, StorageError};
+use parking_lot::Mutex;
 
 use crate::broker::Broker;
 use crate::directory::DataDirectory;
@@ -25,24 +28,77 @@ struct Due {
     high_watermarks_ms: i64,
 }
 
-/// Runs until the broker stops.
+/// The housekeeping of a broker, as the one who stops it knows it.
+#[derive(Debug, Default)]
+pub(crate) struct Housekeeper {
+    worker: Mutex<Option<Box<dyn Worker>>>,
+}
+
+impl Housekeeper {
+    /// Ends the thread and waits for it: its view of the logs must not be written over the last one.
+    pub(crate) fn finish(&self) {
+        let Some(worker) = self.worker.lock().take() else { return };
+        worker.waker().wake();
+        if worker.join() == Ended::Panicked {
+            tracing::error!("the housekeeping panicked");
+        }
+    }
+
+    fn has_ended(&self) -> bool {
+        self.worker.lock().as_ref().is_some_and(|worker| worker.is_finished())
+    }
+}
+
+/// Starts the thread, and watches over it until the broker stops.
 pub(crate) async fn run(broker: Arc<Broker>) {
-    let mut due = Due { retention_ms: 0, checkpoint_ms: 0, high_watermarks_ms: 0 };
-    let now_ms = broker.clock.monotonic_ms();
-    let interval_ms = broker.config.number("log.retention.check.interval.ms");
-    due.retention_ms = now_ms + FIRST_RETENTION_MS.min(interval_ms);
-    due.checkpoint_ms = now_ms + checkpoint_interval_ms(&broker);
-    due.high_watermarks_ms = now_ms + high_watermarks_interval_ms(&broker);
-    remove_deleted(&broker).await;
+    let mut rounds = Rounds::new(Arc::clone(&broker));
+    match broker.threads.repeat("kalda-housekeeping", Box::new(move || rounds.pass())) {
+        Ok(worker) => *broker.housekeeper.worker.lock() = Some(worker),
+        Err(error) => {
+            return broker.stop.ask(Some(format!("no thread for the housekeeping: {error}")));
+        }
+    }
     loop {
-        let left_ms = due.high_watermarks_ms - broker.clock.monotonic_ms();
-        let next = TICK.min(Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)));
         tokio::select! {
             biased;
             () = broker.stopping() => return,
-            () = tokio::time::sleep(next) => {}
+            () = tokio::time::sleep(TICK) => {}
         }
-        tick(&broker, &mut due).await;
+        assert!(!broker.housekeeper.has_ended(), "the housekeeping has panicked");
+    }
+}
+
+/// What the thread knows from round to round.
+struct Rounds {
+    broker: Arc<Broker>,
+    due: Due,
+    has_begun: bool,
+}
+
+impl Rounds {
+    fn new(broker: Arc<Broker>) -> Self {
+        let now_ms = broker.clock.monotonic_ms();
+        let interval_ms = broker.config.number("log.retention.check.interval.ms");
+        let due = Due {
+            retention_ms: now_ms + FIRST_RETENTION_MS.min(interval_ms),
+            checkpoint_ms: now_ms + checkpoint_interval_ms(&broker),
+            high_watermarks_ms: now_ms + high_watermarks_interval_ms(&broker),
+        };
+        Self { broker, due, has_begun: false }
+    }
+
+    fn pass(&mut self) -> Next {
+        let broker = &self.broker;
+        if broker.is_stopping() {
+            return Next::Never;
+        }
+        if std::mem::replace(&mut self.has_begun, true) {
+            tick(broker, &mut self.due);
+        } else {
+            remove_deleted(broker);
+        }
+        let left_ms = self.due.high_watermarks_ms - broker.clock.monotonic_ms();
+        Next::After(TICK.min(Duration::from_millis(u64::try_from(left_ms).unwrap_or(0))))
     }
 }
 
@@ -54,12 +110,12 @@ fn high_watermarks_interval_ms(broker: &Broker) -> i64 {
     broker.config.number("replica.high.watermark.checkpoint.interval.ms").max(1)
 }
 
-async fn tick(broker: &Arc<Broker>, due: &mut Due) {
+fn tick(broker: &Arc<Broker>, due: &mut Due) {
     let now_ms = broker.clock.monotonic_ms();
     flush_relaxed(broker);
     if now_ms >= due.retention_ms {
         due.retention_ms = now_ms + broker.config.number("log.retention.check.interval.ms");
-        clean(broker).await;
+        clean(broker);
     }
     if now_ms >= due.checkpoint_ms {
         due.checkpoint_ms = now_ms + checkpoint_interval_ms(broker);
@@ -95,9 +151,12 @@ fn flush_relaxed(broker: &Arc<Broker>) {
 }
 
 /// Retention by time, size and start offset, and rolling by age, for every partition.
-async fn clean(broker: &Arc<Broker>) {
+fn clean(broker: &Arc<Broker>) {
     let now_ms = broker.clock.wall_ms();
     for partition in broker.partitions.all() {
+        if broker.is_stopping() {
+            return;
+        }
         let cleaned = partition.with_log(|log, state| {
             log.roll_if_needed(now_ms)?;
             log.expire_producers(now_ms);
@@ -123,7 +182,6 @@ async fn clean(broker: &Arc<Broker>) {
             Ok(Err(error)) => partition.directory().fail(&error),
             Err(_retired) => {}
         }
-        tokio::task::yield_now().await;
     }
 }
 
@@ -133,14 +191,16 @@ fn remove_files(broker: &Arc<Broker>) {
     for directory in broker.directories.iter().filter(|directory| directory.take_removal_note()) {
         let mut is_more_to_come = false;
         for partition in directory.hosted() {
-            let removed = partition.with_log(|log, _| {
-                log.remove_doomed(now_ms)?;
-                Ok::<_, StorageError>(log.next_removal_ms().is_some())
+            let doomed = partition.with_log(|log, _| {
+                let due = log.take_doomed(now_ms);
+                is_more_to_come |= log.next_removal_ms().is_some();
+                due
             });
-            match removed {
-                Ok(Ok(more)) => is_more_to_come |= more,
-                Ok(Err(error)) => directory.fail(&error),
-                Err(_retired) => {}
+            // Without the lock: nobody is to wait for a large file to be gone.
+            for path in doomed.unwrap_or_default() {
+                if let Err(error) = directory.storage.remove_doomed(&path) {
+                    directory.fail(&error);
+                }
             }
         }
         if is_more_to_come {
@@ -157,7 +217,7 @@ fn remove_files(broker: &Arc<Broker>) {
 }
 
 /// Removes what an earlier life had deleted and not yet removed.
-async fn remove_deleted(broker: &Arc<Broker>) {
+fn remove_deleted(broker: &Arc<Broker>) {
     for directory in &broker.directories {
         let leftover: Vec<PathBuf> = match directory.storage.partitions() {
             Ok(found) => found.deleted,
@@ -170,7 +230,6 @@ async fn remove_deleted(broker: &Arc<Broker>) {
             if let Err(error) = directory.storage.remove_deleted(&path) {
                 directory.fail(&error);
             }
-            tokio::task::yield_now().await;
         }
     }
 }

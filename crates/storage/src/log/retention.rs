@@ -137,22 +137,10 @@ impl Log {
         self.doomed.iter().map(|doomed| doomed.due_ms).min()
     }
 
-    /// Removes the files whose delay is over. Answers how many.
-    ///
-    /// # Errors
-    /// The disk failed; the rest is tried again by the next call.
-    pub fn remove_doomed(&mut self, now_ms: i64) -> Result<usize, StorageError> {
-        let mut removed = 0;
-        while let Some(index) = self.doomed.iter().position(|doomed| doomed.due_ms <= now_ms) {
-            let path = self.doomed[index].path.clone();
-            match self.home.disk.remove_file(&path) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(StorageError::Disk { path, source: error });
-                }
-                _ => removed += 1,
-            }
-            self.doomed.swap_remove(index);
-        }
-        Ok(removed)
+    /// The files whose delay is over, for [`LogDirectory::remove_doomed`](crate::LogDirectory::remove_doomed).
+    /// What is not removed in this life is when the log is opened.
+    pub fn take_doomed(&mut self, now_ms: i64) -> Vec<PathBuf> {
+        let due = self.doomed.extract_if(.., |doomed| doomed.due_ms <= now_ms);
+        due.map(|doomed| doomed.path).collect()
     }
 }

@@ -33,6 +33,13 @@ impl Rig {
         Self { disk, config, log: log.unwrap() }
     }
 
+    /// Answers how many.
+    fn remove_doomed(&mut self, now_ms: i64) -> usize {
+        let due = self.log.take_doomed(now_ms);
+        due.iter().for_each(|path| self.disk.remove_file(path).unwrap());
+        due.len()
+    }
+
     fn append(&mut self, bytes: &Bytes) -> Appended {
         let batch = ValidBatch::own(bytes.clone()).unwrap();
         self.log.append_as_leader(batch, LeaderEpoch(0), 0).unwrap()
