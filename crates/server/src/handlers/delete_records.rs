@@ -10,11 +10,9 @@ use kalda_protocol::messages::delete_records::{
     DeleteRecordsPartition, DeleteRecordsPartitionResult, DeleteRecordsRequest,
     DeleteRecordsResponse, DeleteRecordsTopicResult,
 };
-use kalda_storage::Checkpoint;
 
 use crate::dispatch::{Handle, RequestContext};
 use crate::hosted::{HostedPartition, ProduceWaits, Registered};
-use crate::tasks::housekeeping;
 
 /// Stands for the high watermark (`DeleteRecordsRequest.HIGH_WATERMARK`).
 const HIGH_WATERMARK: i64 = -1;
@@ -28,11 +26,7 @@ impl Handle for DeleteRecordsRequest {
             }
         }
         // The new starts must outlive a crash before anyone is told of them.
-        for directory in &cx.broker.directories {
-            if let Err(error) = housekeeping::write_checkpoint(directory, Checkpoint::LogStart) {
-                directory.fail(&error);
-            }
-        }
+        cx.broker.housekeeper.write_log_starts(&cx.broker).await;
         await_replicas(cx, &mut deleted, self.timeout_ms).await;
         let mut outcomes = deleted.into_iter();
         let mut answer = |asked: &DeleteRecordsPartition| {

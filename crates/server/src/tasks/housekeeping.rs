@@ -11,6 +11,7 @@ use kalda_env::{Ended, Next, Worker};
 use kalda_model::{CLUSTER_METADATA_TOPIC, Offset, TopicPartition};
 use kalda_storage::{Checkpoint, StorageError};
 use parking_lot::Mutex;
+use tokio::sync::oneshot;
 
 use crate::broker::Broker;
 use crate::directory::DataDirectory;
@@ -32,9 +33,42 @@ struct Due {
 #[derive(Debug, Default)]
 pub(crate) struct Housekeeper {
     worker: Mutex<Option<Box<dyn Worker>>>,
+    /// Those who wait for the starts of the logs to be written.
+    waiting: Mutex<Vec<oneshot::Sender<()>>>,
 }
 
 impl Housekeeper {
+    /// Returns when the starts that the logs have now are on disk, or their directory is known to have
+    /// failed. Whoever comes meanwhile shares the next write.
+    pub(crate) async fn write_log_starts(&self, broker: &Broker) {
+        let (sender, written) = oneshot::channel();
+        self.waiting.lock().push(sender);
+        if let Some(worker) = &*self.worker.lock() {
+            worker.waker().wake();
+        }
+        let is_written = tokio::select! {
+            biased;
+            written = written => written.is_ok(),
+            () = broker.stopping() => false,
+        };
+        if !is_written {
+            // The thread may be at its end.
+            write_everywhere(broker, Checkpoint::LogStart);
+        }
+    }
+
+    fn serve_waiting(&self, broker: &Broker) {
+        let waiting = std::mem::take(&mut *self.waiting.lock());
+        if waiting.is_empty() {
+            return;
+        }
+        write_everywhere(broker, Checkpoint::LogStart);
+        for written in waiting {
+            // Who waited for it may be gone.
+            let _gone = written.send(());
+        }
+    }
+
     /// Ends the thread and waits for it: its view of the logs must not be written over the last one.
     pub(crate) fn finish(&self) {
         let Some(worker) = self.worker.lock().take() else { return };
@@ -92,6 +126,7 @@ impl Rounds {
         if broker.is_stopping() {
             return Next::Never;
         }
+        broker.housekeeper.serve_waiting(broker);
         if std::mem::replace(&mut self.has_begun, true) {
             tick(broker, &mut self.due);
         } else {
@@ -198,6 +233,7 @@ fn remove_files(broker: &Arc<Broker>) {
             });
             // Without the lock: nobody is to wait for a large file to be gone.
             for path in doomed.unwrap_or_default() {
+                broker.housekeeper.serve_waiting(broker);
                 if let Err(error) = directory.storage.remove_doomed(&path) {
                     directory.fail(&error);
                 }
@@ -209,6 +245,7 @@ fn remove_files(broker: &Arc<Broker>) {
     }
     for directory in &broker.directories {
         for path in directory.take_deleted_before(now_ms) {
+            broker.housekeeper.serve_waiting(broker);
             if let Err(error) = directory.storage.remove_deleted(&path) {
                 directory.fail(&error);
             }
@@ -227,6 +264,7 @@ fn remove_deleted(broker: &Arc<Broker>) {
             }
         };
         for path in leftover {
+            broker.housekeeper.serve_waiting(broker);
             if let Err(error) = directory.storage.remove_deleted(&path) {
                 directory.fail(&error);
             }
