@@ -315,14 +315,16 @@ impl Coordinator for TransactionShard {
             .into_iter()
             .map(|(token, answer)| (token, answer.into_error(error)))
             .collect();
-        for record in &failed.records {
-            let Ok(TransactionKey::TransactionLog(key)) =
-                TransactionKey::decode(record.key.clone())
-            else {
-                continue;
-            };
+        let logged = failed.records.iter().filter_map(|record| {
+            match TransactionKey::decode(record.key.clone()) {
+                Ok(TransactionKey::TransactionLog(key)) => Some(key.transactional_id),
+                _ => None,
+            }
+        });
+        // An end that was decided before goes down with what another id was to log.
+        let ending = failed.endings.iter().map(|ending| ending.transactional_id.clone());
+        for id in logged.chain(ending) {
             // What was to happen by itself is tried again; a producer asks again itself.
-            let id = key.transactional_id;
             let retry_ms = cx.now_ms.saturating_add(RETRY_MS);
             let at_ms = match self.ids.get(&id) {
                 Some(transaction) if transaction.state.is_ending() => Some(retry_ms),

@@ -107,25 +107,34 @@ impl MetadataWatch {
                 return Err(format!("{} has {end} of {newest}", machine.name));
             }
         }
-        Ok(())
+        // A leader may know that others have on disk what it has yet to sync itself.
+        machines.iter().try_for_each(|machine| self.is_durable(machine))
+    }
+
+    fn is_durable(&self, machine: &Machine) -> Result<(), String> {
+        let end = self.seen.get(&machine.name).map_or(0, |seen| seen.end);
+        self.check(machine, View::Durable, (0, self.log.position(end)))
     }
 
     /// All logs of the metadata are the same, on every disk.
     pub(crate) fn look_at_end(&self, machines: &[Machine]) {
         for machine in machines {
-            let end = self.seen.get(&machine.name).map_or(0, |seen| seen.end);
-            self.compare(machine, View::Durable, (0, self.log.position(end)));
+            self.is_durable(machine).unwrap_or_else(|why| panic!("{why}"));
         }
         assert!(self.compared_images > 100, "only {} images were compared", self.compared_images);
     }
 
-    fn compare(&self, machine: &Machine, view: View, (from, to): (usize, usize)) {
-        let compared = machine.platter.with_log(&directory(), view, |base, bytes| {
+    fn compare(&self, machine: &Machine, view: View, range: (usize, usize)) {
+        self.check(machine, view, range).unwrap_or_else(|why| panic!("{why}"));
+    }
+
+    fn check(&self, machine: &Machine, view: View, range: (usize, usize)) -> Result<(), String> {
+        let (from, to) = range;
+        let checked = machine.platter.with_log(&directory(), view, |base, bytes| {
             self.log.check(Held { base, bytes }, from, to)
         });
-        if let Some(Err(why)) = compared {
-            panic!("the metadata log of {}: {why}", machine.name);
-        }
+        let named = |why| format!("the metadata log of {}: {why}", machine.name);
+        checked.unwrap_or(Ok(())).map_err(named)
     }
 
     fn grow(&mut self, machine: &Machine, end: i64) {
