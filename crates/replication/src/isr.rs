@@ -205,6 +205,14 @@ impl Partition {
         true
     }
 
+    /// The other replicas that may be in the ISR, if this one leads: who leads next is one of them.
+    #[must_use]
+    pub fn others_in_isr(&self) -> Vec<BrokerId> {
+        let Role::Leader(leading) = &self.role else { return Vec::new() };
+        let ids = leading.remotes.iter().map(|remote| remote.id);
+        ids.filter(|id| self.isr.may_hold(*id)).collect()
+    }
+
     /// The ISR that the controller has committed.
     #[must_use]
     pub fn isr(&self) -> &[BrokerId] {

@@ -9,7 +9,7 @@ use kalda_model::LeaderEpoch;
 
 use crate::broker::Broker;
 use crate::config::BrokerConfig;
-use crate::coordinators::{Hosted, InternalTopic, LiveShard, Shards};
+use crate::coordinators::{Hosted, InternalTopic, LiveShard, Questions, Shards};
 
 /// All live shards of groups.
 pub(crate) type GroupCoordinator = Shards<GroupShard>;
@@ -28,7 +28,7 @@ impl Hosted for GroupShard {
         forbids_unclean_election: false,
     };
 
-    type Outbox = ();
+    type Outbox = Questions;
 
     fn new(config: &BrokerConfig, _leader_epoch: LeaderEpoch) -> Self {
         Self::new(settings(config))

@@ -11,6 +11,7 @@ mod leadership;
 mod live_shard;
 mod load;
 mod load_queue;
+mod reign;
 pub(crate) mod remote;
 #[cfg(test)]
 mod tests;
@@ -33,6 +34,7 @@ pub(crate) use gathering::{Gathered, Gathering};
 pub(crate) use internal_topic::InternalTopic;
 pub(crate) use leadership::on_metadata;
 pub(crate) use live_shard::LiveShard;
+pub(crate) use reign::Questions;
 pub(crate) use timers::run as run_timers;
 
 use crate::broker::Broker;

@@ -51,7 +51,11 @@ async fn fetch(
 ) -> OffsetFetchResponseGroup {
     let id = group.group_id.clone();
     let request = GroupRequest::OffsetFetch { group, require_stable };
-    match cx.broker.groups.ask(&cx.broker, &id, &caller(cx), request).await {
+    let answer = async {
+        cx.broker.groups.confirm_reign(&cx.broker, &id).await?;
+        cx.broker.groups.ask(&cx.broker, &id, &caller(cx), request).await
+    };
+    match answer.await {
         Ok(GroupResponse::OffsetFetch(response)) => response,
         Ok(_) => unreachable!("a shard answers what it was asked"),
         Err(error) => OffsetFetchResponseGroup {

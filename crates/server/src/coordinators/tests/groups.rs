@@ -77,6 +77,7 @@ pub(super) async fn committed(rig: &Rig) -> Result<i64, ErrorCode> {
         ..OffsetFetchRequestGroup::default()
     };
     let request = GroupRequest::OffsetFetch { group, require_stable: true };
+    rig.broker.groups.confirm_reign(&rig.broker, "g").await?;
     match ask(rig, request, 9).await? {
         GroupResponse::OffsetFetch(response) => match code(response.error_code) {
             ErrorCode::None => Ok(response.topics[0].partitions[0].committed_offset),

@@ -2,6 +2,7 @@
 //! the leadership away and gives it back.
 
 mod groups;
+mod reign;
 mod three_brokers;
 mod transactions;
 mod two_brokers;
